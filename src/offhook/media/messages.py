@@ -1,0 +1,232 @@
+"""Commands in, reports out: all that the media process and the rest of the house say to each other.
+
+A *lease* is one use of one row of the call table, numbered by the service process and never used again, so that a late
+report about an earlier call on the same row is recognised. A *tick* is 20 ms. Audio itself does not travel here: what a
+row hears and what it shall play lie in shared memory, as int16 samples at the row's rate.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+TICK_MS = 20
+
+
+class Codec(StrEnum):
+    """How audio lies in an RTP payload. L16 is big-endian 16-bit at 16 kHz (RFC 3551 4.5.11): the simulator's."""
+
+    PCMU = "PCMU"
+    PCMA = "PCMA"
+    L16 = "L16"
+
+    @property
+    def rate(self) -> int:
+        """The sampling rate in Hz; it decides the table (narrowband or wideband) that a row lies in."""
+        return 16000 if self is Codec.L16 else 8000
+
+
+@dataclass(frozen=True, slots=True)
+class MediaTerms:
+    """What both ends of a leg agreed on.
+
+    `remote` is where to send (host, port), None while unknown; symmetric RTP learns the real source (RFC 4961).
+    `telephone_event` is the payload type of RFC 4733 events, None when the peer has none. `sending` / `receiving`
+    are seen from here: on hold, `receiving` may be False.
+    """
+
+    codec: Codec
+    payload_type: int
+    remote: tuple[str, int] | None = None
+    telephone_event: int | None = None
+    sending: bool = True
+    receiving: bool = True
+
+
+# --- commands: service process → media process
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRow:
+    """Take a row into the table; its socket's descriptor comes with it. The last three are the values for the first packet."""
+
+    lease: int
+    row: int
+    terms: MediaTerms
+    ssrc: int
+    sequence: int
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeTerms:
+    """The leg was negotiated anew (hold, resume, another codec of the same rate, another address)."""
+
+    lease: int
+    terms: MediaTerms
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRow:
+    lease: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueAudio:
+    """`samples` samples of `utterance` lie in the row's playout ring from absolute position `position` on.
+    `final`: no more will come for it. An utterance of no samples at all still starts and finishes."""
+
+    lease: int
+    utterance: int
+    position: int
+    samples: int
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StopAudio:
+    """Cut this utterance with a 20 ms ramp, in the frame that was prepared already."""
+
+    lease: int
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopOnVoiceOnset:
+    """Arm the reflex for this utterance, from `not_before_ms` after its first packet on (house.md section 6)."""
+
+    lease: int
+    utterance: int
+    not_before_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetLoop:
+    """Loop `samples` samples of the shared block `block` (see media/shared_audio), at `volume` 0.0-1.0; None: ramp out and drop."""
+
+    lease: int
+    block: int | None
+    samples: int
+    volume: float
+
+
+@dataclass(frozen=True, slots=True)
+class RestLoop:
+    """Let the loop be silent (`resting`) or heard again; ramps both ways."""
+
+    lease: int
+    resting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SendTelephoneEvent:
+    """Send one key as RFC 4733 events."""
+
+    lease: int
+    digit: str
+    duration_ms: int = 120
+
+
+@dataclass(frozen=True, slots=True)
+class RearmVoice:
+    """The caller's turn is over: the next onset needs the full evidence again."""
+
+    lease: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """End the media process."""
+
+
+Command: TypeAlias = (
+    OpenRow
+    | ChangeTerms
+    | CloseRow
+    | QueueAudio
+    | StopAudio
+    | StopOnVoiceOnset
+    | SetLoop
+    | RestLoop
+    | SendTelephoneEvent
+    | RearmVoice
+    | Shutdown
+)
+
+
+# --- reports: media process → service process
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceOnset:
+    """Voice began, or began again within a pause of the same turn. `heard` counts the row's samples received up to the
+    start of the first positive chunk: where the words begin in the ring of what was heard."""
+
+    lease: int
+    heard: int
+
+
+@dataclass(frozen=True, slots=True)
+class VoicePause:
+    """No voice any more; the last positive chunk ended at `last_voice_tick`."""
+
+    lease: int
+    last_voice_tick: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPressed:
+    lease: int
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class AudioStarted:
+    """The first packet of the utterance was sent in this tick."""
+
+    lease: int
+    utterance: int
+
+
+class AudioEnd(StrEnum):
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    BY_VOICE = "by_voice"
+
+
+@dataclass(frozen=True, slots=True)
+class AudioEnded:
+    """The utterance is over; `samples` of it were sent."""
+
+    lease: int
+    utterance: int
+    samples: int
+    end: AudioEnd
+
+
+@dataclass(frozen=True, slots=True)
+class TelephoneEventSent:
+    lease: int
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class PacketsStopped:
+    """Nothing has been received on a row that should receive, for `silent_ms`."""
+
+    lease: int
+    silent_ms: int
+
+
+RowFact: TypeAlias = (
+    VoiceOnset | VoicePause | KeyPressed | AudioStarted | AudioEnded | TelephoneEventSent | PacketsStopped
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One tick. `late_ms` is how late the tick began, `busy_ms` how long its work took."""
+
+    tick: int
+    facts: tuple[RowFact, ...]
+    late_ms: float
+    busy_ms: float

@@ -1,0 +1,42 @@
+"""The interface of every voice. One provider a file beside this one; one contract test for all of them."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from offhook.speech.transcriber import Samples
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRequest:
+    """What to say. Exactly one of `text` and `ssml` is set. `voice` and `language` as the app or the flow gave them,
+    None for the engine's own choice."""
+
+    text: str | None
+    ssml: str | None
+    voice: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechChunk:
+    """A piece of speech, mono int16 at `rate` Hz."""
+
+    samples: Samples
+    rate: int
+
+
+class Synthesizer(Protocol):
+    """One configured engine, shared by all calls."""
+
+    name: str
+
+    async def start(self) -> None:
+        """Start the engine's process or check its key. Raises ProviderFailed with a remedy."""
+
+    def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
+        """Speech, streamed as it is made, first chunk as early as possible. Closing the iterator cancels the work.
+        Raises ProviderFailed; the caller of this then tries the next engine of the chain (D10)."""
+
+    async def stop(self) -> None:
+        """End what `start` began."""

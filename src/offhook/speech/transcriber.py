@@ -1,0 +1,79 @@
+"""The interface of every ear. One provider a file beside this one; one contract test for all of them.
+
+The core decides when a turn begins and ends (D40), so a transcriber never does its own endpointing: it is told.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples: TypeAlias = NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionSettings:
+    """`languages` are BCP-47, empty for automatic; `rate` is that of the audio in Hz (8000 or 16000)."""
+
+    rate: int
+    languages: tuple[str, ...] = ()
+    custom_vocabulary: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WordsHeard:
+    """The whole text of a turn so far; `final` once a turn, last."""
+
+    turn: int
+    text: str
+    final: bool
+    language: str | None = None
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EarFailed:
+    """Nothing more will come for this turn."""
+
+    turn: int
+    reason: str
+
+
+Heard: TypeAlias = WordsHeard | EarFailed
+
+
+class TranscriberStream(Protocol):
+    """One call's ear. The three methods return at once and never raise on what an engine does; all that is heard comes
+    out of `heard()`."""
+
+    def begin_turn(self, turn: int) -> None:
+        """The caller begins to speak; audio for this turn follows."""
+
+    def hear(self, turn: int, samples: Samples) -> None:
+        """More audio of this turn: mono int16 at `settings.rate`, in blocks of about 100 ms."""
+
+    def finish_turn(self, turn: int) -> None:
+        """The caller has finished: exactly one final `WordsHeard` (possibly empty) or one `EarFailed` follows."""
+
+    def heard(self) -> AsyncIterator[Heard]:
+        """What was heard, in order, until `close`. To be iterated by one reader."""
+
+    async def close(self) -> None:
+        """The call is over. What still runs is cancelled."""
+
+
+class Transcriber(Protocol):
+    """One configured engine, shared by all calls."""
+
+    name: str
+
+    async def start(self) -> None:
+        """Load models, start workers. Raises ProviderFailed with a remedy."""
+
+    def open(self, settings: TranscriptionSettings) -> TranscriberStream:
+        """An ear for one call (again after `configure_transcription`)."""
+
+    async def stop(self) -> None:
+        """End workers."""
