@@ -1,0 +1,201 @@
+"""The call's log: every fact and every order with its time, one JSON object a line. A bug report is a call log.
+
+    {"call": {…settings…}, "about": {…}}     first line: what the core was given; `about` is for people
+    {"at": 400, "fact": {…}}                 a fact, `at` ms since the call began
+    {"at": 400, "order": {…}}                an order that came of it
+    {"at": 400, "note": "…"}                 what else is worth knowing: never read by a replay
+
+Orders carry the digest of long audio, facts carry it whole, so that a log alone can be replayed (D43 says how long a
+log is kept and what is masked in it).
+"""
+
+import json
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol, TypeAlias
+
+from offhook.conversation.defaults import CallSettings
+from offhook.conversation.inputs import Input, Ms
+from offhook.conversation.outputs import Output
+from offhook.conversation.record import (
+    fact_to_record,
+    order_to_record,
+    record_to_fact,
+    record_to_settings,
+    settings_to_record,
+)
+from offhook.errors import OffhookError
+
+Json: TypeAlias = dict[str, object]
+
+
+class LogSink(Protocol):
+    """Where lines of one call go."""
+
+    def write(self, line: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class MemorySink:
+    """Keeps the lines: tests, and calls whose log nobody wants on disk."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def write(self, line: str) -> None:
+        self.lines.append(line)
+
+    def close(self) -> None:
+        """Nothing to do: the lines stay."""
+
+
+class LogWriter:
+    """One thread that writes the logs of all calls, so that no call ever waits for a disk.
+
+    Raises OffhookError from `check` when the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder: Final = folder
+        self._lines: Final[queue.SimpleQueue[tuple[Path, str | None] | None]] = queue.SimpleQueue()
+        self._thread: Final = threading.Thread(target=self._write_all, name="call-log", daemon=True)
+        self.failures = 0
+
+    def start(self) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OffhookError(
+                f"The folder for call logs, {self._folder}, cannot be made: {error.strerror}.",
+                remedy="Set storage.call_logs to a folder that the service may write.",
+                code="call_logs_unwritable",
+            ) from error
+        self._thread.start()
+
+    def open(self, session_id: str) -> LogSink:
+        return _FileSink(self._folder / f"{session_id}.jsonl", self._lines)
+
+    def stop(self) -> None:
+        """Write what is left, then end."""
+        self._lines.put(None)
+        self._thread.join()
+
+    def _write_all(self) -> None:
+        files: dict[Path, list[str]] = {}
+        while (item := self._lines.get()) is not None:
+            path, line = item
+            held = files.setdefault(path, [])
+            if line is not None:
+                held.append(line)
+            if line is None or self._lines.empty():
+                for name, lines in files.items():
+                    self._append(name, lines)
+                files.clear()
+        for name, lines in files.items():
+            self._append(name, lines)
+
+    def _append(self, path: Path, lines: list[str]) -> None:
+        if not lines:
+            return
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write("\n".join(lines) + "\n")
+        except OSError:
+            self.failures += 1
+
+
+class _FileSink:
+    def __init__(self, path: Path, lines: "queue.SimpleQueue[tuple[Path, str | None] | None]") -> None:
+        self._path: Final = path
+        self._lines: Final = lines
+
+    def write(self, line: str) -> None:
+        self._lines.put((self._path, line))
+
+    def close(self) -> None:
+        self._lines.put((self._path, None))
+
+
+class CallLog:
+    """The log of one call."""
+
+    def __init__(self, sink: LogSink, settings: CallSettings, about: Json) -> None:
+        self._sink: Final = sink
+        self._line({"call": settings_to_record(settings), "about": about})
+
+    def fact(self, at: Ms, fact: Input) -> None:
+        self._line({"at": at, "fact": fact_to_record(fact)})
+
+    def order(self, at: Ms, order: Output) -> None:
+        self._line({"at": at, "order": order_to_record(order)})
+
+    def note(self, at: Ms, text: str) -> None:
+        self._line({"at": at, "note": text})
+
+    def close(self) -> None:
+        self._sink.close()
+
+    def _line(self, record: Json) -> None:
+        self._sink.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCall:
+    """A log, read back. `orders` are the order records as they were written, byte for byte comparable."""
+
+    settings: CallSettings
+    about: Json
+    facts: tuple[tuple[Ms, Input], ...]
+    orders: tuple[tuple[Ms, Json], ...]
+    notes: tuple[tuple[Ms, str], ...]
+
+
+def read_call_log(path: Path) -> RecordedCall:
+    """Read a log. Raises OffhookError with the line's number when it is not one."""
+    about: Json = {}
+    settings: CallSettings | None = None
+    facts: list[tuple[Ms, Input]] = []
+    orders: list[tuple[Ms, Json]] = []
+    notes: list[tuple[Ms, str]] = []
+    for number, record in _records(path):
+        try:
+            if "call" in record:
+                settings, about = record_to_settings(record["call"]), record.get("about", {})
+            elif "fact" in record:
+                facts.append((record["at"], record_to_fact(record["fact"])))
+            elif "order" in record:
+                orders.append((record["at"], record["order"]))
+            else:
+                notes.append((record["at"], str(record["note"])))
+        except (KeyError, TypeError, ValueError) as error:
+            raise _unreadable(path, number, repr(error)) from error
+    if settings is None:
+        raise _unreadable(path, 1, "there is no line with the call's settings")
+    return RecordedCall(settings, about, tuple(facts), tuple(orders), tuple(notes))
+
+
+def _records(path: Path) -> Iterator[tuple[int, dict]]:  # type: ignore[type-arg]  # JSON of unknown shape
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise _unreadable(path, 0, error.strerror or repr(error)) from error
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise _unreadable(path, number, str(error)) from error
+        if not isinstance(record, dict):
+            raise _unreadable(path, number, "not an object")
+        yield number, record
+
+
+def _unreadable(path: Path, number: int, why: str) -> OffhookError:
+    return OffhookError(
+        f"{path}, line {number}, is not a line of a call log: {why}.",
+        remedy="Give a file that `offhook serve`, `dev`, `call` or `demo` wrote (*.jsonl).",
+        code="not_a_call_log",
+    )

@@ -1,0 +1,172 @@
+"""All calls of a node: who is let in, who is in, and the end of all of them.
+
+Admission is counted, not sampled: a call that would be one too many gets 503 at once, and those in progress do not
+notice.
+"""
+
+import asyncio
+import uuid
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import structlog
+
+from offhook.calls.call_log import CallLog, LogSink
+from offhook.calls.flow import Dialled, Switchboard
+from offhook.calls.heartbeat import Heartbeat
+from offhook.calls.live_call import LiveCall
+from offhook.calls.media_link import MediaLink
+from offhook.media.messages import Report, RowFact
+from offhook.protocol.actions import Action
+from offhook.protocol.json_codec import RefusedAction
+from offhook.protocol.session import Session
+from offhook.transports.call_leg import CallLeg, Listener
+
+logger = structlog.get_logger()
+
+RETRY_AFTER_SECONDS: Final = 10
+ENDED_REMEMBERED: Final = 10_000
+
+
+class OpensLogs(Protocol):
+    """Where call logs are kept."""
+
+    def open(self, session_id: str) -> LogSink: ...
+
+
+class CallRegister:
+    """The calls of this node.
+
+    `counted` counts what happened by name, for metrics: `calls_admitted`, `calls_refused_full` …
+    """
+
+    def __init__(
+        self, *, link: MediaLink, heart: Heartbeat, switchboard: Switchboard, logs: OpensLogs, max_calls: int
+    ) -> None:
+        self._link: Final = link
+        self._heart: Final = heart
+        self._switchboard: Final = switchboard
+        self._logs: Final = logs
+        self._max_calls: Final = max_calls
+        self._calls: Final[dict[str, LiveCall]] = {}
+        self._ended: Final[OrderedDict[str, None]] = OrderedDict()
+        self._open: bool = True
+        self._nobody: Final = asyncio.Event()
+        self._nobody.set()
+        self.counted: Final[Counter[str]] = Counter()
+
+    # --- calls coming in
+
+    async def run(self, listeners: Sequence[Listener]) -> None:
+        """Take calls from these listeners, and keep the beat, until cancelled. Calls still in progress are then cut."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._heart.beat((self,)), name="heartbeat")
+            for listener in listeners:
+                tasks.create_task(self._admit_all(listener, tasks), name="listener")
+
+    async def _admit_all(self, listener: Listener, tasks: asyncio.TaskGroup) -> None:
+        async for leg in listener.calls():
+            self._admit(leg, tasks)
+
+    def _admit(self, leg: CallLeg, tasks: asyncio.TaskGroup) -> None:
+        offer = leg.offer
+        if not self._open:
+            return self._refuse(leg, 503, "Service Unavailable", "draining", "the service is being stopped")
+        if len(self._calls) >= self._max_calls:
+            why = f"{self._max_calls} calls are in progress; limits.max_calls allows no more"
+            return self._refuse(leg, 503, "Service Unavailable", "full", why)
+        dialled = self._switchboard.find(offer.called, offer.caller)
+        if dialled is None:
+            why = f"no flow has the number {offer.called}; add it to the numbers of a [[flow]]"
+            return self._refuse(leg, 404, "Not Found", "no_flow", why)
+        call = self._new_call(leg, dialled)
+        self.counted["calls_admitted"] += 1
+        self._calls[call.session.id] = call
+        self._nobody.clear()
+        tasks.create_task(self._live(call), name=f"call {call.session.id}")
+        return None
+
+    def _refuse(self, leg: CallLeg, status: int, reason: str, rule: str, why: str) -> None:
+        self.counted[f"calls_refused_{rule}"] += 1
+        logger.warning("call_refused", rule=rule, status=status, called=leg.offer.called, why=why)
+        leg.refuse(status, reason, RETRY_AFTER_SECONDS if status == 503 else None)
+
+    def _new_call(self, leg: CallLeg, dialled: Dialled) -> LiveCall:
+        flow = dialled.flow
+        session = Session(
+            id=str(uuid.uuid4()),
+            account_id=flow.account_id,
+            phone_number=dialled.called,
+            direction="inbound",
+            from_phone_number=dialled.caller,
+            to_phone_number=dialled.called,
+        )
+        settings = flow.settings(session, self._heart.unix_ms)
+        about = {"flow": flow.id, "transport": leg.offer.transport, "call_id": leg.offer.call_id}
+        log = CallLog(self._logs.open(session.id), settings, about)
+        logger.info("call_offered", session_id=session.id, flow=flow.id, transport=leg.offer.transport)
+        return LiveCall(leg, flow, settings, self._link, self._heart, log)
+
+    async def _live(self, call: LiveCall) -> None:
+        try:
+            await call.run()
+        finally:
+            del self._calls[call.session.id]
+            self._ended[call.session.id] = None
+            while len(self._ended) > ENDED_REMEMBERED:
+                self._ended.popitem(last=False)
+            if not self._calls:
+                self._nobody.set()
+            self.counted["calls_ended"] += 1
+            logger.info("call_ended", session_id=call.session.id, lasted_ms=call.now)
+
+    # --- the beat
+
+    def take(self, report: Report) -> None:
+        """One report: its facts to the calls they belong to, and a beat for every call."""
+        facts: dict[int, list[RowFact]] = defaultdict(list)
+        for fact in report.facts:
+            facts[fact.lease].append(fact)
+        for call in tuple(self._calls.values()):
+            lease = call.lease
+            call.beat(facts.get(lease, ()) if lease is not None else ())
+
+    # --- what others ask
+
+    @property
+    def busy(self) -> bool:
+        """Whether any call waits for something other than a tick (see LiveCall.busy)."""
+        return any(call.busy for call in self._calls.values())
+
+    def calls_in_progress(self) -> int:
+        return len(self._calls)
+
+    def sessions(self) -> tuple[Session, ...]:
+        return tuple(call.session for call in self._calls.values())
+
+    def act(self, session_id: str, actions: tuple[Action, ...], refused: tuple[RefusedAction, ...]) -> bool:
+        """Run actions out of turn. False: no such call is in progress (see `has_ended`)."""
+        call = self._calls.get(session_id)
+        if call is None:
+            return False
+        call.act(actions, refused)
+        return True
+
+    def has_ended(self, session_id: str) -> bool:
+        """Whether a call of this id was here lately and is over."""
+        return session_id in self._ended
+
+    def refuse_new_calls(self) -> None:
+        """From now on every new call gets 503 (draining)."""
+        self._open = False
+
+    async def end_all(self, reason: str, notice: str) -> None:
+        """End every call, each with a spoken notice, and wait until all are over."""
+        for call in tuple(self._calls.values()):
+            call.end(reason, notice)
+        await self._nobody.wait()
+
+    async def all_over(self) -> None:
+        """Wait until no call is in progress."""
+        await self._nobody.wait()

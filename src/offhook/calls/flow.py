@@ -1,0 +1,61 @@
+"""What a call needs to know of the flow it belongs to. Concrete engines and links are chosen in service/wiring.py."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from offhook.app_links.app_link import AppLink
+from offhook.conversation.defaults import CallSettings
+from offhook.protocol.session import Session
+from offhook.protocol.speech_options import TtsConfig
+from offhook.speech.synthesizer import SpeechChunk
+from offhook.speech.transcriber import Transcriber
+
+
+class Voice(Protocol):
+    """The flow's chain of voices (D10): it resolves provider names and falls back by itself."""
+
+    def speak(self, text: str | None, ssml: str | None, tts: TtsConfig | None) -> AsyncIterator[SpeechChunk]:
+        """Speech as it is made. Raises ProviderFailed when no engine of the chain can say it."""
+
+
+class Ears(Protocol):
+    """The engines that may transcribe for a flow."""
+
+    def named(self, provider: str | None) -> Transcriber:
+        """The engine of this contract name (D13), the flow's own for None or an unknown name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One flow, ready for calls.
+
+    `open_app(session_id, url)` opens the link to the flow's app, or to `url` (the second app of D26).
+    `settings(session, began_at)` resolves everything that the core decides by. `fetch(url)` brings the prompt of a
+    `gather_dtmf` (D16).
+    """
+
+    id: str
+    account_id: str
+    settings: Callable[[Session, int], CallSettings]
+    open_app: Callable[[str, str | None], AppLink]
+    voice: Voice
+    ears: Ears
+    fetch: Callable[[str], AsyncIterator[SpeechChunk]]
+    languages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dialled:
+    """The flow that a called number belongs to, with both numbers as they go out in events (D2)."""
+
+    flow: Flow
+    called: str
+    caller: str
+
+
+class Switchboard(Protocol):
+    """Which flow answers which number."""
+
+    def find(self, called: str, caller: str | None) -> Dialled | None:
+        """None: no flow has this number (D41: 404)."""

@@ -1,0 +1,331 @@
+"""One call from its first ring to its last event: one inbox, one core, one task group.
+
+Everything that happens to a call, from whatever side, comes through `happened`; the core's orders are obeyed at once, in
+order, and both are logged. Whoever wants to know how a call went reads its log.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Final, assert_never
+
+import structlog
+
+from offhook.app_links.app_link import ActionsCame, AnswerCame, AnswerFailed, AppFact, AppLink, LinkLost, LinkNoted
+from offhook.calls.call_log import CallLog
+from offhook.calls.flow import Flow
+from offhook.calls.heartbeat import Heartbeat
+from offhook.calls.media_link import MediaLink
+from offhook.calls.obey import Hands
+from offhook.conversation.conversation import Conversation
+from offhook.conversation.defaults import CallSettings
+from offhook.conversation.inputs import (
+    ActionsArrived,
+    AppFailed,
+    AppLost,
+    CallConnected,
+    CallerHungUp,
+    CallHeld,
+    CallOffered,
+    CallResumed,
+    DigitPressed,
+    DigitSent,
+    EndRequested,
+    FinalWords,
+    Input,
+    Ms,
+    PartialWords,
+    PlaybackFinished,
+    PlaybackStarted,
+    RecognitionFailed,
+    VoiceStarted,
+    VoiceStopped,
+)
+from offhook.conversation.outputs import Output, SendEvent
+from offhook.media.messages import (
+    TICK_MS,
+    AudioEnd,
+    AudioEnded,
+    AudioStarted,
+    KeyPressed,
+    PacketsStopped,
+    RowFact,
+    TelephoneEventSent,
+    VoiceOnset,
+    VoicePause,
+)
+from offhook.protocol.actions import Action
+from offhook.protocol.events import SessionEnd
+from offhook.protocol.json_codec import RefusedAction
+from offhook.speech.transcriber import EarFailed, TranscriberStream, WordsHeard
+from offhook.transports.call_leg import CallLeg, LegConnected, LegDigit, LegEnded, LegFact, LegTermsChanged
+
+logger = structlog.get_logger()
+
+
+class LiveCall:
+    """A call in progress.
+
+    Args:
+        leg: the caller's leg, ringing.
+        flow: the flow that answers.
+        settings: what the core decides by; `began_at` is the Unix time of the current tick.
+        log: where facts and orders are written.
+    """
+
+    def __init__(
+        self, leg: CallLeg, flow: Flow, settings: CallSettings, link: MediaLink, heart: Heartbeat, log: CallLog
+    ) -> None:
+        self.session: Final = settings.session
+        self._leg: Final = leg
+        self._flow: Final = flow
+        self._link: Final = link
+        self._heart: Final = heart
+        self._log: Final = log
+        self._core: Final = Conversation(settings)
+        self._began_tick: Final = heart.tick
+        self._inbox: Final[deque[Input]] = deque()
+        self._taking = False
+        self._over: Final = asyncio.Event()
+        self._readers: Final[list[asyncio.Task[None]]] = []
+        self._streams: Final[list[TranscriberStream]] = []
+        self._apps: Final[list[AppLink]] = []
+        self._answered: Final[set[int]] = set()
+        self._app_answers: Final = not settings.sends_speech_started
+        self._hands: Hands | None = None
+        self._failure: BaseException | None = None
+
+    @property
+    def now(self) -> Ms:
+        """ms since the call began."""
+        return (self._heart.tick - self._began_tick) * TICK_MS
+
+    @property
+    def lease(self) -> int | None:
+        """The lease of the call's media row, once it has one."""
+        return None if self._hands is None or self._hands.sound is None else self._hands.sound.row.lease
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way that becomes a fact without another tick: an answer of the app, a synthesis,
+        final words. A clock driven by hand waits for it."""
+        if self._hands is None:
+            return not self._over.is_set()
+        sound = self._hands.sound
+        speech = sound is not None and (sound.voice.busy or bool(sound.ear.owed))
+        return speech or bool(self._inbox) or (self._app_answers and len(self._answered) < self._hands.events_sent)
+
+    async def run(self) -> None:
+        """Live until the call is over and its last event is delivered. A failure in here ends this call only."""
+        try:
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    self._start(tasks)
+                    await self._over.wait()
+                    self._cancel_readers()
+            except* Exception as failures:  # noqa: BLE001 - the outer wall (house rule 7)
+                self._failure = failures
+            if self._failure is not None:
+                self._give_up(self._failure)
+        finally:
+            await self._close()
+
+    def happened(self, fact: Input) -> None:
+        """Take one fact: run the core to completion and obey. Facts that come of obeying wait for their turn."""
+        self._inbox.append(fact)
+        if self._taking:
+            return
+        self._taking = True
+        try:
+            while self._inbox:
+                next_fact = self._inbox.popleft()
+                self._log.fact(self.now, next_fact)
+                self._obey(self._core.receive(next_fact, self.now))
+                if isinstance(next_fact, CallerHungUp):
+                    self._over.set()
+        finally:
+            self._taking = False
+
+    def beat(self, facts: Sequence[RowFact]) -> None:
+        """One tick with the facts of the call's media row. The call's outer wall: whatever breaks in here ends this
+        call and no other."""
+        try:
+            for fact in facts:
+                self._take(fact)
+            self._tick()
+        except Exception as error:  # noqa: BLE001 - the outer wall (house rule 7)
+            self._failure = error
+            self._over.set()
+
+    def _take(self, fact: RowFact) -> None:
+        sound = self._hands.sound if self._hands is not None else None
+        if sound is None:
+            return
+        match fact:
+            case VoiceOnset(_, heard):
+                sound.ear.voice_at(heard)
+                self.happened(VoiceStarted())
+            case VoicePause(_, last_voice_tick):
+                self.happened(VoiceStopped(max(0, (last_voice_tick - self._began_tick) * TICK_MS)))
+            case KeyPressed(_, digit):
+                self.happened(DigitPressed(digit))
+            case AudioStarted(_, utterance):
+                self.happened(PlaybackStarted(utterance))
+            case AudioEnded(_, utterance, samples, end):
+                sound.voice.finished(utterance)
+                played_ms = samples * 1000 // sound.row.rate
+                self.happened(PlaybackFinished(utterance, played_ms, by_voice=end is AudioEnd.BY_VOICE))
+            case TelephoneEventSent(_, digit):
+                self.happened(DigitSent(digit))
+            case PacketsStopped(_, silent_ms):
+                self._note(f"no audio from the caller for {silent_ms} ms")
+            case _:
+                assert_never(fact)
+
+    def _tick(self) -> None:
+        if self._hands is not None and self._hands.sound is not None:
+            self._hands.sound.ear.tick(self._heart.tick)
+        deadline = self._core.next_deadline
+        if deadline is not None and deadline <= self.now:
+            self._obey(self._core.advance(self.now))
+
+    def end(self, reason: str, notice: str) -> None:
+        """The service wants this call to end; `notice` is spoken first."""
+        self.happened(EndRequested(reason, notice))
+
+    def act(self, actions: tuple[Action, ...], refused: tuple[RefusedAction, ...]) -> None:
+        """Actions that come out of turn, through the REST API."""
+        self.happened(ActionsArrived(actions, None, refused))
+
+    # --- the call's tasks
+
+    def _start(self, tasks: asyncio.TaskGroup) -> None:
+        self._tasks = tasks
+        app = self._open_app(None)
+        self._hands = Hands(
+            leg=self._leg,
+            flow=self._flow,
+            app=app,
+            link=self._link,
+            tasks=tasks,
+            happened=self.happened,
+            note=self._note,
+            open_app=self._open_app,
+            listen=self._listen,
+        )
+        self._read(self._read_leg(self._leg.facts()))
+        self._read(app.warm())
+        self._leg.ring()
+        self.happened(CallOffered())
+
+    def _read(self, reader: Coroutine[None, None, None]) -> None:
+        self._readers.append(self._tasks.create_task(reader))
+
+    def _open_app(self, url: str | None) -> AppLink:
+        app = self._flow.open_app(self.session.id, url)
+        self._apps.append(app)
+        self._read(self._read_app(app.facts()))
+        return app
+
+    def _listen(self, stream: TranscriberStream) -> None:
+        self._streams.append(stream)
+        self._read(self._read_words(stream))
+
+    async def _read_leg(self, facts: AsyncIterator[LegFact]) -> None:
+        async for fact in facts:
+            match fact:
+                case LegConnected():
+                    self.happened(CallConnected())
+                case LegEnded(cause):
+                    self.happened(CallerHungUp(cause))
+                case LegTermsChanged(terms, held):
+                    if self.lease is not None:
+                        self._link.change_terms(self.lease, terms)
+                    self.happened(CallHeld() if held else CallResumed())
+                case LegDigit(digit):
+                    self.happened(DigitPressed(digit))
+                case _:
+                    assert_never(fact)
+
+    async def _read_app(self, facts: AsyncIterator[AppFact]) -> None:
+        async for fact in facts:
+            match fact:
+                case AnswerCame(number, actions, refused, took_ms):
+                    self._note(f"answer to event {number} after {took_ms} ms")
+                    self._answered.add(number)
+                    self.happened(ActionsArrived(actions, number, refused))
+                case ActionsCame(actions, refused):
+                    self.happened(ActionsArrived(actions, None, refused))
+                case AnswerFailed(number, reason):
+                    self._answered.add(number)
+                    self.happened(AppFailed(number, reason))
+                case LinkNoted(text):
+                    self._note(text)
+                case LinkLost(reason):
+                    self._answered.update(range(1, self._hands.events_sent + 1 if self._hands else 1))
+                    self.happened(AppLost(reason))
+                case _:
+                    assert_never(fact)
+
+    async def _read_words(self, stream: TranscriberStream) -> None:
+        async for heard in stream.heard():
+            current = self._hands is not None and self._hands.sound is not None and self._hands.sound.stream is stream
+            if not current:
+                continue
+            match heard:
+                case WordsHeard(turn, text, final, language):
+                    if final:
+                        self._settle(turn)
+                        self.happened(FinalWords(turn, text, language))
+                    else:
+                        self.happened(PartialWords(turn, text))
+                case EarFailed(turn, reason):
+                    self._settle(turn)
+                    self.happened(RecognitionFailed(turn, reason))
+                case _:
+                    assert_never(heard)
+
+    def _settle(self, turn: int) -> None:
+        if self._hands is not None and self._hands.sound is not None:
+            self._hands.sound.ear.owed.discard(turn)
+
+    # --- orders
+
+    def _obey(self, orders: Sequence[Output]) -> None:
+        if self._hands is None:
+            return
+        for order in orders:
+            self._log.order(self.now, order)
+            self._hands.obey(order)
+            if isinstance(order, SendEvent) and isinstance(order.event, SessionEnd):
+                self._over.set()
+
+    def _note(self, text: str) -> None:
+        self._log.note(self.now, text)
+
+    # --- the end
+
+    def _cancel_readers(self) -> None:
+        for task in self._readers:
+            task.cancel()
+        if self._hands is not None:
+            self._hands.rest()
+
+    def _give_up(self, failure: BaseException) -> None:
+        """The call ends with its `session_end`, and the log says why."""
+        logger.error("call_failed", session_id=self.session.id, exc_info=failure)
+        self._note(f"internal error: {failure!r}")
+        self._inbox.clear()
+        self._leg.hang_up("internal_error")
+        self.happened(CallerHungUp("internal_error"))
+
+    async def _close(self) -> None:
+        lease = self.lease
+        if lease is not None:
+            self._link.close(lease)
+        for stream in self._streams:
+            await stream.close()
+        for app in self._apps:
+            await app.close()
+        self._leg.hang_up("call_over")
+        self._log.close()

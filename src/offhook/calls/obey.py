@@ -1,0 +1,208 @@
+"""What is done for each order of the core: the hands of a call. One branch an order, and nothing decided here."""
+
+import asyncio
+import base64
+from collections.abc import Callable
+from typing import Final, assert_never
+
+from offhook.app_links.app_link import AppLink
+from offhook.audio.resample import resample
+from offhook.audio.wav import read_wav
+from offhook.calls.assistant_voice import AssistantVoice, wav_as_speech
+from offhook.calls.caller_ear import CallerEar
+from offhook.calls.flow import Flow
+from offhook.calls.media_link import MediaLink, Row
+from offhook.conversation.inputs import Input, TransferFailed
+from offhook.conversation.outputs import (
+    AnswerCall,
+    ConfigureRecognition,
+    Dropped,
+    FinishRecognition,
+    HangUp,
+    Ignored,
+    Output,
+    PauseLoop,
+    PlayAudio,
+    PlayUrl,
+    PrepareSpeech,
+    ResumeLoop,
+    Say,
+    SendDigit,
+    SendEvent,
+    StartLoop,
+    StartRecognition,
+    StartTransfer,
+    StopLoop,
+    StopOnVoice,
+    StopPlayback,
+    SwitchApp,
+)
+from offhook.errors import OffhookError
+from offhook.speech.transcriber import Samples, TranscriberStream, TranscriptionSettings
+from offhook.transports.call_leg import CallLeg
+
+
+class Sound:
+    """What a call has once its leg is answered: a row, a voice, an ear."""
+
+    def __init__(self, row: Row, voice: AssistantVoice, ear: CallerEar) -> None:
+        self.row: Final = row
+        self.voice: Final = voice
+        self.ear: Final = ear
+        self.stream: TranscriberStream | None = None
+
+
+class Hands:
+    """Carries out the orders of one call.
+
+    Args:
+        tasks: the call's task group.
+        happened: the call's inbox, for what comes of an order.
+        note: the call's log, for what the core need not know.
+        open_app: opens the link to the second app of D26 and reads it from then on.
+        listen: reads a recogniser's stream from now on.
+    """
+
+    def __init__(
+        self,
+        *,
+        leg: CallLeg,
+        flow: Flow,
+        app: AppLink,
+        link: MediaLink,
+        tasks: asyncio.TaskGroup,
+        happened: Callable[[Input], None],
+        note: Callable[[str], None],
+        open_app: Callable[[str], AppLink],
+        listen: Callable[[TranscriberStream], None],
+    ) -> None:
+        self._leg: Final = leg
+        self._flow: Final = flow
+        self._app = app
+        self._link: Final = link
+        self._tasks: Final = tasks
+        self._happened: Final = happened
+        self._note: Final = note
+        self._open_app: Final = open_app
+        self._listen: Final = listen
+        self._loop_task: asyncio.Task[None] | None = None
+        self.sound: Sound | None = None
+        self.events_sent = 0
+
+    def obey(self, order: Output) -> None:
+        """Do it. What can only be done on an answered leg is noted and left when there is none."""
+        match order:
+            case AnswerCall():
+                self._answer()
+            case SendEvent(number, event):
+                self.events_sent = number
+                self._app.send(number, event)
+            case SwitchApp(url):
+                self._app = self._open_app(url)
+            case HangUp(cause):
+                self._leg.hang_up(cause)
+            case StartTransfer(target):
+                self._note(f"transfer to {target} refused: no trunk is configured to place calls")
+                self._happened(TransferFailed("not_allowed"))
+            case Ignored() | Dropped():
+                pass
+            case _:
+                if self.sound is None:
+                    self._note(f"{type(order).__name__} on a call that is not connected")
+                else:
+                    self._obey_in_sound(order, self.sound)
+
+    def rest(self) -> None:
+        """The call is over: what is still being made is not needed."""
+        self._replace_loop(None)
+        if self.sound is not None:
+            self.sound.voice.silence()
+
+    def _answer(self) -> None:
+        try:
+            row = self._link.open(self._leg.offer.terms, self._leg.media_socket())
+        except OffhookError as error:
+            self._note(str(error))
+            self._leg.refuse(503, "Service Unavailable", 10)
+            return
+        voice = AssistantVoice(self._link, row.lease, row.rate, self._tasks, self._happened)
+        self.sound = Sound(row, voice, CallerEar(self._link, row.lease, row.rate))
+        self._configure(ConfigureRecognition(None, self._flow.languages, ()), self.sound)
+        self._leg.answer(row.host, row.port)
+
+    def _obey_in_sound(
+        self,
+        order: PrepareSpeech
+        | Say
+        | PlayAudio
+        | PlayUrl
+        | StopPlayback
+        | StopOnVoice
+        | StartLoop
+        | StopLoop
+        | PauseLoop
+        | ResumeLoop
+        | StartRecognition
+        | FinishRecognition
+        | ConfigureRecognition
+        | SendDigit,
+        sound: Sound,
+    ) -> None:
+        lease = sound.row.lease
+        match order:
+            case PrepareSpeech(number, text, ssml, tts):
+                sound.voice.prepare(number, self._flow.voice.speak(text, ssml, tts))
+            case Say(number, text, ssml, tts):
+                sound.voice.say(number, lambda: self._flow.voice.speak(text, ssml, tts))
+            case PlayAudio(number, audio):
+                sound.voice.say(number, lambda: wav_as_speech(base64.b64decode(audio)))
+            case PlayUrl(number, url):
+                sound.voice.say(number, lambda: self._flow.fetch(url))
+            case StopPlayback(number):
+                sound.voice.stop(number)
+            case StopOnVoice(number, not_before_ms):
+                self._link.stop_on_voice(lease, number, not_before_ms)
+            case StartLoop(audio, volume):
+                self._replace_loop(self._tasks.create_task(self._start_loop(sound.row, audio, volume)))
+            case StopLoop():
+                self._replace_loop(None)
+                self._link.loop(lease, None, 0.0)
+            case PauseLoop():
+                self._link.rest_loop(lease, True)
+            case ResumeLoop():
+                self._link.rest_loop(lease, False)
+            case StartRecognition(turn):
+                sound.ear.begin(turn)
+            case FinishRecognition(turn):
+                sound.ear.finish(turn)
+                self._link.rearm_voice(lease)
+            case ConfigureRecognition():
+                self._configure(order, sound)
+            case SendDigit(digit):
+                self._link.send_digit(lease, digit)
+            case _:
+                assert_never(order)
+
+    def _configure(self, order: ConfigureRecognition, sound: Sound) -> None:
+        engine = self._flow.ears.named(order.provider)
+        sound.stream = engine.open(TranscriptionSettings(sound.row.rate, order.languages, order.custom_vocabulary))
+        self._listen(sound.stream)
+        sound.ear.listen_with(sound.stream)
+
+    def _replace_loop(self, task: asyncio.Task[None] | None) -> None:
+        if self._loop_task is not None:
+            self._loop_task.cancel()
+        self._loop_task = task
+
+    async def _start_loop(self, row: Row, audio: str, volume: float) -> None:
+        try:
+            samples = await asyncio.to_thread(_decode_loop, audio, row.rate)
+        except OffhookError as error:
+            self._note(f"background loop not played: {error}")
+            return
+        self._link.loop(row.lease, samples if samples.size else None, volume)
+
+
+def _decode_loop(audio: str, rate: int) -> Samples:
+    pcm = read_wav(base64.b64decode(audio))
+    return pcm.samples if pcm.rate == rate else resample(pcm.samples, pcm.rate, rate)
