@@ -1,7 +1,7 @@
 """One call from its first ring to its last event: one inbox, one core, one task group.
 
-Everything that happens to a call, from whatever side, comes through `happened`; the core's orders are obeyed at once, in
-order, and both are logged. Whoever wants to know how a call went reads its log.
+Everything that happens to a call, from whatever side, comes through `happened`; the core's orders are obeyed at once,
+in order, and both are logged. Whoever wants to know how a call went reads its log.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The interface of every way a call comes in. One transport a folder beside this file; one contract test for all.
 
-A listener yields legs; a leg is told what to do by plain methods that return at once, and says what happens to it through
-`facts()`. It knows nothing of flows, speech or apps.
+A listener yields legs; a leg is told what to do by plain methods that return at once, and says what happens to it
+through `facts()`. It knows nothing of flows, speech or apps.
 """
 
 import socket
@@ -34,7 +34,8 @@ class LegConnected:
 
 @dataclass(frozen=True, slots=True)
 class LegEnded:
-    """The leg is gone: `caller_hung_up`, `cancelled`, `no_ack`, `failed`; comes once, last, also after `hang_up` and `refuse`."""
+    """The leg is gone: `caller_hung_up`, `cancelled`, `no_ack`, `failed`. Comes once, last, also after `hang_up` and
+    `refuse`."""
 
     cause: str
 
