@@ -99,9 +99,9 @@ class AssistantVoice:
         resampler: Resampler | None = None
         try:
             async for chunk in source:
-                if resampler is None and chunk.rate != self._rate:
+                if resampler is None:
                     resampler = Resampler(chunk.rate, self._rate)
-                self._more(utterance, chunk.samples if resampler is None else resampler.feed(chunk.samples))
+                self._more(utterance, resampler.push(chunk.samples))
             if resampler is not None:
                 self._more(utterance, resampler.flush())
         except OffhookError as error:

@@ -120,24 +120,45 @@ class _FileSink:
         self._lines.put((self._path, None))
 
 
-class CallLog:
-    """The log of one call."""
+class CallWatcher(Protocol):
+    """Somebody who looks at a call as it goes: the same things as its log, in the same order."""
 
-    def __init__(self, sink: LogSink, settings: CallSettings, about: Json) -> None:
+    def fact(self, at: Ms, fact: Input) -> None: ...
+
+    def order(self, at: Ms, order: Output) -> None: ...
+
+    def note(self, at: Ms, text: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class CallLog:
+    """The log of one call, and one who watches it."""
+
+    def __init__(self, sink: LogSink, settings: CallSettings, about: Json, watcher: CallWatcher | None = None) -> None:
         self._sink: Final = sink
+        self._watcher: Final = watcher
         self._line({"call": settings_to_record(settings), "about": about})
 
     def fact(self, at: Ms, fact: Input) -> None:
         self._line({"at": at, "fact": fact_to_record(fact)})
+        if self._watcher is not None:
+            self._watcher.fact(at, fact)
 
     def order(self, at: Ms, order: Output) -> None:
         self._line({"at": at, "order": order_to_record(order)})
+        if self._watcher is not None:
+            self._watcher.order(at, order)
 
     def note(self, at: Ms, text: str) -> None:
         self._line({"at": at, "note": text})
+        if self._watcher is not None:
+            self._watcher.note(at, text)
 
     def close(self) -> None:
         self._sink.close()
+        if self._watcher is not None:
+            self._watcher.close()
 
     def _line(self, record: Json) -> None:
         self._sink.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")))

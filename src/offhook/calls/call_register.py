@@ -7,12 +7,12 @@ notice.
 import asyncio
 import uuid
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import structlog
 
-from offhook.calls.call_log import CallLog, LogSink
+from offhook.calls.call_log import CallLog, CallWatcher, LogSink
 from offhook.calls.flow import Dialled, Switchboard
 from offhook.calls.heartbeat import Heartbeat
 from offhook.calls.live_call import LiveCall
@@ -25,7 +25,6 @@ from offhook.transports.call_leg import CallLeg, Listener
 
 logger = structlog.get_logger()
 
-RETRY_AFTER_SECONDS: Final = 10
 ENDED_REMEMBERED: Final = 10_000
 
 
@@ -42,13 +41,23 @@ class CallRegister:
     """
 
     def __init__(
-        self, *, link: MediaLink, heart: Heartbeat, switchboard: Switchboard, logs: OpensLogs, max_calls: int
+        self,
+        *,
+        link: MediaLink,
+        heart: Heartbeat,
+        switchboard: Switchboard,
+        logs: OpensLogs,
+        max_calls: int,
+        retry_after_seconds: int,
+        watch: Callable[[Session], CallWatcher | None] = lambda _: None,
     ) -> None:
         self._link: Final = link
         self._heart: Final = heart
         self._switchboard: Final = switchboard
         self._logs: Final = logs
         self._max_calls: Final = max_calls
+        self._retry_after: Final = retry_after_seconds
+        self._watch: Final = watch
         self._calls: Final[dict[str, LiveCall]] = {}
         self._ended: Final[OrderedDict[str, None]] = OrderedDict()
         self._open: bool = True
@@ -90,7 +99,7 @@ class CallRegister:
     def _refuse(self, leg: CallLeg, status: int, reason: str, rule: str, why: str) -> None:
         self.counted[f"calls_refused_{rule}"] += 1
         logger.warning("call_refused", rule=rule, status=status, called=leg.offer.called, why=why)
-        leg.refuse(status, reason, RETRY_AFTER_SECONDS if status == 503 else None)
+        leg.refuse(status, reason, self._retry_after if status == 503 else None)
 
     def _new_call(self, leg: CallLeg, dialled: Dialled) -> LiveCall:
         flow = dialled.flow
@@ -104,7 +113,7 @@ class CallRegister:
         )
         settings = flow.settings(session, self._heart.unix_ms)
         about = {"flow": flow.id, "transport": leg.offer.transport, "call_id": leg.offer.call_id}
-        log = CallLog(self._logs.open(session.id), settings, about)
+        log = CallLog(self._logs.open(session.id), settings, about, self._watch(session))
         logger.info("call_offered", session_id=session.id, flow=flow.id, transport=leg.offer.transport)
         return LiveCall(leg, flow, settings, self._link, self._heart, log)
 

@@ -83,7 +83,7 @@ class LiveCall:
         self._heart: Final = heart
         self._log: Final = log
         self._core: Final = Conversation(settings)
-        self._began_tick: Final = heart.tick
+        self._began: Final = heart.ms
         self._inbox: Final[deque[Input]] = deque()
         self._taking = False
         self._over: Final = asyncio.Event()
@@ -98,7 +98,7 @@ class LiveCall:
     @property
     def now(self) -> Ms:
         """ms since the call began."""
-        return (self._heart.tick - self._began_tick) * TICK_MS
+        return self._heart.ms - self._began
 
     @property
     def lease(self) -> int | None:
@@ -166,7 +166,7 @@ class LiveCall:
                 sound.ear.voice_at(heard)
                 self.happened(VoiceStarted())
             case VoicePause(_, last_voice_tick):
-                self.happened(VoiceStopped(max(0, (last_voice_tick - self._began_tick) * TICK_MS)))
+                self.happened(VoiceStopped(max(0, last_voice_tick * TICK_MS - self._began)))
             case KeyPressed(_, digit):
                 self.happened(DigitPressed(digit))
             case AudioStarted(_, utterance):

@@ -205,4 +205,4 @@ class Hands:
 
 def _decode_loop(audio: str, rate: int) -> Samples:
     pcm = read_wav(base64.b64decode(audio))
-    return pcm.samples if pcm.rate == rate else resample(pcm.samples, pcm.rate, rate)
+    return resample(pcm.samples, pcm.rate, rate)
