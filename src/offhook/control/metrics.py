@@ -1,0 +1,49 @@
+"""Numbers for monitoring, in the text format of Prometheus 0.0.4."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One number with its name and its meaning; `labels` tell several of one name apart. A counter only ever rises."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    about: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class MetricsSource(Protocol):
+    """Whoever has numbers to show."""
+
+    def metrics(self) -> Iterable[Metric]:
+        """The numbers as they are now."""
+
+
+def as_text(metrics: Iterable[Metric]) -> str:
+    """The page that Prometheus fetches: metrics of one name together, below their help and type."""
+    by_name: dict[str, list[Metric]] = {}
+    for metric in metrics:
+        by_name.setdefault(metric.name, []).append(metric)
+    lines: list[str] = []
+    for name, family in by_name.items():
+        lines.append(f"# HELP {name} {_one_line(family[0].about)}")
+        lines.append(f"# TYPE {name} {family[0].kind}")
+        lines += (f"{name}{_labels(metric.labels)} {metric.value:g}" for metric in family)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    if not labels:
+        return ""
+    quoted = (f'{name}="{_one_line(value).replace(chr(34), chr(92) + chr(34))}"' for name, value in labels.items())
+    return "{" + ",".join(quoted) + "}"
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n")

@@ -1,0 +1,63 @@
+"""What each section says is right, but not together: numbers with two owners, engines that are not here."""
+
+from collections.abc import Iterator
+
+from offhook.service.engine_names import engine_named
+from offhook.service.flow_book import comparable
+from offhook.service.setting_mistakes import SettingMistake
+from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Flow, Settings
+
+
+def contradictions(settings: Settings) -> Iterator[SettingMistake]:
+    yield from _repeated("flow", "id", [flow.id for flow in settings.flows])
+    yield from _repeated("trunk", "name", [trunk.name for trunk in settings.trunks])
+    yield from _numbers_taken_twice(settings.flows)
+    for flow in settings.flows:
+        yield from _unreadable_numbers(flow)
+        engines = [("transcriber", flow.speech.transcriber, TRANSCRIBERS)]
+        engines += [("synthesizer", name, SYNTHESIZERS) for name in flow.speech.synthesizer]
+        for key, name, known in engines:
+            if engine_named(settings.speech, name, known) is None:
+                yield SettingMistake(
+                    f"flow[{flow.id}].speech.{key}",
+                    f"There is no {key} '{name}' here.",
+                    f"Here are: {', '.join(known)}. Or map it in [speech.aliases].",
+                )
+    for name, engines_of_alias in settings.speech.aliases.items():
+        for engine in engines_of_alias:
+            if engine_named(settings.speech, engine, (*TRANSCRIBERS, *SYNTHESIZERS)) is None:
+                yield SettingMistake(
+                    f"speech.aliases.{name}",
+                    f"There is no engine '{engine}' here.",
+                    f"Here are: {', '.join(dict.fromkeys((*TRANSCRIBERS, *SYNTHESIZERS)))}.",
+                )
+
+
+def _repeated(section: str, key: str, names: list[str]) -> Iterator[SettingMistake]:
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield SettingMistake(
+            f"{section}[{name}].{key}", f"'{name}' is used twice.", f"Give each {section} its own {key}."
+        )
+
+
+def _numbers_taken_twice(flows: tuple[Flow, ...]) -> Iterator[SettingMistake]:
+    owners: dict[str, str] = {}
+    for flow in flows:
+        for number in dict.fromkeys(comparable(written, flow.default_country) for written in flow.numbers):
+            first = owners.setdefault(number, flow.id)
+            if first != flow.id:
+                yield SettingMistake(
+                    f"flow[{flow.id}].numbers",
+                    f"{number} belongs to flow[{first}] already.",
+                    "Give each number to one flow only.",
+                )
+
+
+def _unreadable_numbers(flow: Flow) -> Iterator[SettingMistake]:
+    for written in flow.numbers:
+        if written.startswith("0") and len(written) > 5 and comparable(written, flow.default_country).startswith("0"):
+            yield SettingMistake(
+                f"flow[{flow.id}].numbers",
+                f"'{written}' is in national form, and no country is given.",
+                'Write it as "+49…", or set default_country.',
+            )

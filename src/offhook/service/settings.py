@@ -1,0 +1,220 @@
+"""The settings: one typed tree, frozen, with every default and what it is for.
+
+`settings_file.load` fills it from a TOML file and the environment; `settings_reference` prints it as a page. A setting
+that limits something names the metric that shows how near the limit is.
+"""
+
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from offhook.service.setting_types import (
+    Country,
+    HostPort,
+    Listed,
+    ListenAddress,
+    Network,
+    PortRange,
+    as_host_port,
+    as_listen_address,
+    as_port_range,
+    checked_app_url,
+    checked_number,
+)
+
+TRANSCRIBERS: Final = ("pocketsphinx", "scripted")
+SYNTHESIZERS: Final = ("espeak", "scripted")
+LOOPBACK: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+
+AppUrl: TypeAlias = Annotated[str, AfterValidator(checked_app_url)]
+Number: TypeAlias = Annotated[str, AfterValidator(checked_number)]
+
+
+def limit(default: float, *, metric: str, ge: float, le: float) -> Any:
+    """A setting that limits something; `metric` shows how full it is, or what it turned away."""
+    return Field(default=default, ge=ge, le=le, json_schema_extra={"metric": metric})
+
+
+class Section(BaseModel):
+    """What all sections share: frozen, and a key that is not known is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_unset(cls, written: Any) -> Any:
+        # An environment variable can be emptied, not always removed.
+        if not isinstance(written, dict):
+            return written
+        optional = {name for name, field in cls.model_fields.items() if NoneType in get_args(field.annotation)}
+        return {key: None if value == "" and key in optional else value for key, value in written.items()}
+
+
+class Http(Section):
+    """The REST API, health and metrics."""
+
+    listen: Annotated[HostPort, BeforeValidator(as_host_port)] = HostPort("127.0.0.1", 8080)
+    """Host and port. It is plain HTTP: put a proxy with TLS in front before it leaves the machine."""
+    keys: Listed[str] = Field(default=(), repr=False)
+    """Bearer keys that may use the REST API. Without any, every request to it is answered with 401."""
+
+
+class Sip(Section):
+    """Where telephones and trunks reach the service."""
+
+    listen: Listed[Annotated[ListenAddress, BeforeValidator(as_listen_address)]] = (
+        ListenAddress("udp", "0.0.0.0", 5060),  # noqa: S104  # who may call is decided by allow_from and the trunks
+        ListenAddress("tcp", "0.0.0.0", 5060),  # noqa: S104
+    )
+    """Addresses to take SIP on, `udp:host:port` or `tcp:host:port`. None: no SIP."""
+    advertise: str | None = None
+    """The address that others send to, when it is not the machine's own (NAT). None: the one a packet came to."""
+    rtp_ports: Annotated[PortRange, BeforeValidator(as_port_range)] = PortRange(10000, 19999)
+    """UDP ports for media, `first-last`; one call takes one even port."""
+    allow_from: Listed[Network] = LOOPBACK
+    """Networks that calls are taken from, beside the trunks (contract D42). Everybody: `0.0.0.0/0` and `::/0`."""
+
+
+class Speech(Section):
+    """Ears and voices, shared by all flows."""
+
+    recogniser_workers: int = Field(default=1, ge=1, le=64)
+    """Processes of the embedded recogniser. One takes about one core while somebody speaks."""
+    aliases: dict[str, Listed[str]] = Field(default_factory=dict)
+    """Names that apps ask for, mapped to engines of this service: `azure = ["espeak", "pocketsphinx"]`."""
+
+
+class Logging(Section):
+    """The service's own log, on standard error. Callers' words appear at `debug` only."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lines below this level are left out."""
+    format: Literal["auto", "json", "console"] = "auto"
+    """`json` is one object a line; `auto` is `console` on a terminal, else `json`."""
+
+
+class Limits(Section):
+    """What the service takes on, and when it stops waiting."""
+
+    max_calls: int = limit(500, metric="offhook_calls_refused_full_total", ge=1, le=2000)
+    """Calls at the same time; more are refused with 503."""
+    retry_after_seconds: int = Field(default=5, ge=0, le=3600)
+    """What a refused caller is told to wait before another attempt."""
+    drain_seconds: float = limit(60, metric="offhook_calls_in_progress", ge=0, le=7200)
+    """How long calls in progress may go on after SIGTERM."""
+    farewell_seconds: float = limit(8, metric="offhook_calls_in_progress", ge=0, le=60)
+    """How long the spoken farewell and the goodbyes of the last calls may take, after that."""
+
+
+class Storage(Section):
+    """What is kept on disk."""
+
+    call_logs: Path | None = Path("call-logs")
+    """Folder with one file a call, holding what was said (contract D43). An empty text: none are kept."""
+    keep_days: int = limit(30, metric="offhook_call_logs_deleted_total", ge=1, le=3650)
+    """Call logs older than this are deleted."""
+
+
+class Trunk(Section):
+    """A carrier or a telephone system that may call."""
+
+    name: str = Field(min_length=1)
+    """How it is called in logs."""
+    hosts: Listed[str] = Field(min_length=1)
+    """Addresses, networks or host names that its calls come from; names are looked up at the start."""
+
+
+class FallbackSettings(Section):
+    """What a caller gets when the app is lost (contract D26): the second app, else a transfer, else the apology."""
+
+    url: AppUrl | None = None
+    """A second app."""
+    apology: str = "Sorry, something went wrong. Please call again later."
+    """Spoken before the call is ended."""
+    transfer_to: str | None = None
+    """A number that takes over."""
+
+
+class BargeInSettings(Section):
+    """When callers may interrupt, unless an action says otherwise (contract section 4)."""
+
+    strategy: Literal["none", "manual", "minimum_characters", "immediate"] = "minimum_characters"
+    """`none`, `manual`, `minimum_characters` or `immediate`."""
+    minimum_characters: int = Field(default=3, ge=1, le=100)
+    """For `minimum_characters`: how many characters must have been recognised."""
+    allow_after_ms: int = Field(default=0, ge=0, le=10000)
+    """Not before this much of an utterance has been heard (contract D18)."""
+
+
+class FlowSpeech(Section):
+    """A flow's ear and voice."""
+
+    transcriber: str = "pocketsphinx"
+    """The engine that listens, or an alias."""
+    synthesizer: Listed[str] = Field(default=("espeak",), min_length=1)
+    """The voices in the order in which they are tried; the embedded one is always the last (contract D10)."""
+    language: str | None = None
+    """BCP-47, for ear and voice, unless an action says otherwise. None: the engines' own."""
+    voice: str | None = None
+    """The voice, unless an action names one. None: the engine's own for the language."""
+
+
+class Flow(Section):
+    """One assistant: its app and its numbers."""
+
+    id: str = Field(min_length=1)
+    """Its name, in logs, events and the REST API."""
+    account_id: str = "local"
+    """Sent as `account_id` in every event."""
+    app: AppUrl
+    """The app: `http://`, `https://` (webhook), `ws://` or `wss://`."""
+    token: str | None = Field(default=None, repr=False)
+    """Sent as `X-API-TOKEN`."""
+    signing_secret: str | None = Field(default=None, repr=False)
+    """Signs every request as Standard Webhooks does (`whsec_…`). None: unsigned."""
+    numbers: Listed[Number] = ()
+    """Numbers or SIP names that reach it: `+49…`, `0211…` with `default_country`, `alice`. `*`: every other (D41)."""
+    number_format: Literal["e164", "digits"] = "e164"
+    """Numbers in events with (`e164`) or without (`digits`) the leading `+` (contract D2)."""
+    default_country: Country | None = None
+    """Two letters, ISO 3166: how numbers in national form are read."""
+    answer_after_seconds: float = Field(default=0, ge=0, le=120)
+    """How long it rings (contract D36)."""
+    max_call_seconds: float = Field(default=7200, ge=1, le=86400)
+    """The call ends after this, with a spoken notice (contract D37)."""
+    time_limit_notice: str = "This call has reached its time limit. Goodbye."
+    """That notice."""
+    answer_within_seconds: float = Field(default=5, ge=0.1, le=60)
+    """Time limit of each answer of the app (contract D26)."""
+    connect_within_seconds: float = Field(default=5, ge=0.1, le=60)
+    """Time limit of the connection to the app (contract D30)."""
+    end_of_turn_silence_ms: int = Field(default=600, ge=150, le=2000)
+    """Silence that ends a caller's turn (contract D14, D40)."""
+    report_spoken_text: bool = False
+    """Adds `spoken_text` to `assistant_speech_ended` (contract D5)."""
+    report_language: bool = False
+    """Adds `language` to `user_speak` (contract D5)."""
+    barge_in: BargeInSettings = BargeInSettings()
+    speech: FlowSpeech = FlowSpeech()
+    fallback: FallbackSettings = FallbackSettings()
+
+    @property
+    def speaks_websocket(self) -> bool:
+        """Whether the app is on a WebSocket, which decides on `user_speech_started` (contract section 2)."""
+        return self.app.startswith(("ws://", "wss://"))
+
+
+class Settings(Section):
+    """The whole tree. `trunks` and `flows` are `[[trunk]]` and `[[flow]]` in the file."""
+
+    http: Http = Http()
+    sip: Sip = Sip()
+    speech: Speech = Speech()
+    logging: Logging = Logging()
+    limits: Limits = Limits()
+    storage: Storage = Storage()
+    trunks: tuple[Trunk, ...] = Field(default=(), alias="trunk")
+    flows: tuple[Flow, ...] = Field(default=(), alias="flow")
