@@ -8,7 +8,15 @@ of the request or connection (D17).
 import re
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from offhook.protocol.mistakes import WireValue, wrong
 from offhook.protocol.phone_numbers import is_phone_number
@@ -71,6 +79,7 @@ def _transcriber(value: object) -> object:
     return transcriber_name(value) if isinstance(value, str) else value
 
 
+_KEY_SCHEMA = WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0, "maximum": 9}, {"enum": [*"0123456789*#"]}]})
 StrictInt = Annotated[int, Field(strict=True)]
 StrictNumber = Annotated[float, Field(strict=True)]
 StrictBool = Annotated[bool, Field(strict=True)]
@@ -182,8 +191,8 @@ class Dtmf(ActionFields):
     """Send one key press to the caller's line; waits in the queue (D6)."""
 
     type: Literal["dtmf"] = "dtmf"
-    dtmf: Annotated[Digit, BeforeValidator(_digit), PlainSerializer(_as_sent, return_type=int | str)] = Field(
-        description="One key: a number 0 to 9, or the same as a string, or `*` or `#`."
+    dtmf: Annotated[Digit, BeforeValidator(_digit), PlainSerializer(_as_sent, return_type=int | str), _KEY_SCHEMA] = (
+        Field(description="One key: a number 0 to 9, or the same as a string, or `*` or `#`.")
     )
 
 

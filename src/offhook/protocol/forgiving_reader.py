@@ -4,17 +4,17 @@ Every method takes what may be there and gives what the strict model accepts; wh
 result is always a value of the classes in `actions.py`.
 """
 
-import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ValidationError
 
-from offhook.protocol.actions import ACTION_TYPES, KEYS, Action, is_web_address
+from offhook.protocol.actions import ACTION_TYPES, Action, is_web_address
 from offhook.protocol.events import EVENT_TYPES
-from offhook.protocol.mistakes import Mistake, mistakes_of
+from offhook.protocol.forgiving_fields import FieldReader, JsonObject, Note, as_number, clean
+from offhook.protocol.mistakes import Mistake, mistakes_of, shown
 from offhook.protocol.phone_numbers import normalized
 from offhook.protocol.speech_options import (
     ALLOW_AFTER_MS_RANGE,
@@ -28,8 +28,6 @@ from offhook.protocol.speech_options import (
     transcriber_name,
 )
 from offhook.protocol.wav_text import tidied
-
-JsonObject = dict[str, Any]
 
 MOST_LANGUAGES: Final = 4
 MOST_PHRASES: Final = 100
@@ -48,35 +46,24 @@ class RefusedAction:
     remedy: str
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something in the answer that was mended or passed over; what could be run was run."""
-
-    code: str
-    path: str
-    message: str
-    remedy: str
-
-
 @dataclass(slots=True)
 class ForgivingReader:
-    """Reads the objects of one answer, one after the other; collects what it mended in `notes`."""
+    """Reads the objects of one answer, one after the other; what it mended is in `fields.notes`."""
 
     session_id: str
     default_country: str | None
     transcribers: Collection[str]
-    notes: list[Note] = field(default_factory=list)
-    _at: str = ""
+    fields: FieldReader = field(default_factory=FieldReader)
 
     def read(self, item: JsonObject, at: str) -> Action | RefusedAction:
         """One object with a known `type`: the action, or the reason why not. `at`: its place, `[1]` or empty."""
-        self._at = at
+        self.fields.at = at
         kind = str(item["type"])
         given = item.get("session_id")
         if given is not None and not self._is_ours(given):
             remedy = f"Send session_id {self.session_id!r} (event.session.id), or leave it out."
-            message = f"The action is for another session: {_shown(given)}."
-            return RefusedAction("wrong_session", self._path("session_id"), message, remedy)
+            message = f"The action is for another session: {shown(given)}."
+            return RefusedAction("wrong_session", self.fields.path("session_id"), message, remedy)
         mended = {"type": kind, "session_id": self.session_id, **_READERS[kind](self, item)}
         model = ACTION_TYPES[kind]
         try:
@@ -88,25 +75,29 @@ class ForgivingReader:
         """Something that is no action (D24, D28): a note, and nothing else."""
         kind = item.get("type") if isinstance(item, dict) else None
         if isinstance(kind, str) and kind in EVENT_TYPES:
-            self.notes.append(
+            self.fields.notes.append(
                 Note("event_echoed", at, f"The event {kind!r} came back.", "Answer with actions, or 204.")
             )
         elif isinstance(kind, str):
-            self.notes.append(
+            self.fields.notes.append(
                 Note(
-                    "unknown_type", f"{at}.type".lstrip("."), f"No action is called {_shown(kind)}.", nearest_type(kind)
+                    "unknown_type", f"{at}.type".lstrip("."), f"No action is called {shown(kind)}.", nearest_type(kind)
                 )
             )
         else:
-            self.notes.append(Note("no_action", at, f"{_shown(item)} is no action.", "Answer with actions, or 204."))
+            self.fields.notes.append(
+                Note("no_action", at, f"{shown(item)} is no action.", "Answer with actions, or 204.")
+            )
 
     # --- one action each
 
     def speak(self, item: JsonObject) -> JsonObject:
-        text, ssml = self._words(item, "text"), self._words(item, "ssml")
+        text, ssml = self.fields.words(item, "text"), self.fields.words(item, "ssml")
         if text is not None and ssml is not None:
             if ssml.strip():
-                self._note("text_dropped", "text", "Both text and ssml are given: ssml is spoken.", "Give one of them.")
+                self.fields.note(
+                    "text_dropped", "text", "Both text and ssml are given: ssml is spoken.", "Give one of them."
+                )
                 text = None
             else:
                 ssml = None
@@ -123,9 +114,9 @@ class ForgivingReader:
         return {"audio": self._wav(item), "barge_in": self._barge_in(item)}
 
     def mix_audio(self, item: JsonObject) -> JsonObject:
-        stop = self._flag(item, "stop")
-        volume = self._number(item, "volume", 0.5)
-        clamped = self._clamped("volume", volume, 0.0, 1.0)
+        stop = self.fields.flag(item, "stop")
+        volume = self.fields.number(item, "volume", 0.5)
+        clamped = self.fields.clamped("volume", volume, 0.0, 1.0)
         return {"stop": stop, "audio": None if stop else self._wav(item), "volume": clamped}
 
     def nothing_more(self, item: JsonObject) -> JsonObject:
@@ -136,7 +127,7 @@ class ForgivingReader:
         if target is None:
             target = item.get("transfer_to")
         mended: JsonObject = {
-            "caller_id_name": self._words(item, "caller_id_name") or "",
+            "caller_id_name": self.fields.words(item, "caller_id_name") or "",
             "caller_id_number": self._dialled(item.get("caller_id_number")) or "",
             "timeout": self._transfer_timeout(item),
         }
@@ -161,72 +152,62 @@ class ForgivingReader:
         return {} if value is None else {"dtmf": value}
 
     def gather_dtmf(self, item: JsonObject) -> JsonObject:
-        url = (self._words(item, "audio_url") or "").strip()
+        url = (self.fields.words(item, "audio_url") or "").strip()
         if url and not is_web_address(url):
-            self._note(
-                "no_url", "audio_url", f"{_shown(url)} is no web address: no prompt.", "Send an https:// address."
+            self.fields.note(
+                "no_url", "audio_url", f"{shown(url)} is no web address: no prompt.", "Send an https:// address."
             )
             url = ""
         return {
-            "allowed_gathered_characters": self._keys(item, "allowed_gathered_characters", "0123456789")
+            "allowed_gathered_characters": self.fields.keys(item, "allowed_gathered_characters", "0123456789")
             or "0123456789",
             "audio_url": url or None,
-            "finish_on_key": self._keys(item, "finish_on_key", "#")[:1],
-            "num_characters": self._count(item, "num_characters", 1, 1000),
-            "timeout_ms": self._count(item, "timeout_ms", 5000, 600_000),
+            "finish_on_key": self.fields.keys(item, "finish_on_key", "#")[:1],
+            "num_characters": self.fields.count(item, "num_characters", 1, 1000),
+            "timeout_ms": self.fields.count(item, "timeout_ms", 5000, 600_000),
         }
 
     # --- one field each
-
-    def _words(self, item: JsonObject, name: str) -> str | None:
-        value = item.get(name)
-        if value is None:
-            return None
-        if isinstance(value, str):
-            return _clean(value)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            self._note("number_as_text", name, f"{_shown(value)} is read as text.", "Send a string.")
-            return str(value)
-        self._note("no_text", name, f"{_shown(value)} is no text and is passed over.", "Send a string.")
-        return None
 
     def _tts(self, item: JsonObject) -> JsonObject | None:
         name = "tts" if item.get("tts") is not None else "provider"
         value = item.get(name)
         if isinstance(value, str):
-            self._note(
-                "tts_as_text", name, "A name alone is read as the provider.", f'Send {{"provider": {_shown(value)}}}.'
+            self.fields.note(
+                "tts_as_text", name, "A name alone is read as the provider.", f'Send {{"provider": {shown(value)}}}.'
             )
             value = {"provider": value}
         if not isinstance(value, dict):
             if value is not None:
-                self._note("no_tts", name, f"{_shown(value)} is no voice: the flow's own speaks.", "Send an object.")
+                self.fields.note(
+                    "no_tts", name, f"{shown(value)} is no voice: the flow's own speaks.", "Send an object."
+                )
             return None
         voice = value.get("voice")
         if isinstance(voice, dict):
             voice = voice.get("id") or voice.get("voice_id") or voice.get("name")
         language = value.get("language")
         if language is not None and not (isinstance(language, str) and is_language(language.strip())):
-            self._note(
+            self.fields.note(
                 "no_language",
                 f"{name}.language",
-                f"{_shown(language)} is no BCP-47 tag.",
+                f"{shown(language)} is no BCP-47 tag.",
                 "Send a tag such as 'en-US'.",
             )
             language = None
         provider = value.get("provider")
         known = isinstance(provider, str) and len(same_name(provider)) <= 64 and same_name(provider).isalnum()
         if not known:
-            self._note(
+            self.fields.note(
                 "no_provider",
                 f"{name}.provider",
-                f"{_shown(provider)} names no engine: the flow's own speaks.",
+                f"{shown(provider)} names no engine: the flow's own speaks.",
                 "Send 'azure' or 'eleven_labs'.",
             )
         return {
             "provider": synthesizer_name(_ascii(str(provider))) if known else "",
             "language": language.strip() if isinstance(language, str) else None,
-            "voice": (_clean(voice).strip() or None) if isinstance(voice, str) else None,
+            "voice": (clean(voice).strip() or None) if isinstance(voice, str) else None,
         }
 
     def _barge_in(self, item: JsonObject) -> JsonObject | None:
@@ -236,8 +217,8 @@ class ForgivingReader:
         if isinstance(value, str):
             value = {"strategy": value}
         if not isinstance(value, dict):
-            self._note(
-                "no_barge_in", "barge_in", f"{_shown(value)} is no config: the default holds.", "Send an object."
+            self.fields.note(
+                "no_barge_in", "barge_in", f"{shown(value)} is no config: the default holds.", "Send an object."
             )
             return {}
         strategy = value.get("strategy")
@@ -245,28 +226,30 @@ class ForgivingReader:
         if named not in set(BargeInStrategy):
             named = BargeInStrategy.MINIMUM_CHARACTERS
             known = ", ".join(BargeInStrategy)
-            self._note(
+            self.fields.note(
                 "no_strategy",
                 "barge_in.strategy",
-                f"{_shown(strategy)} is no strategy: the default holds.",
+                f"{shown(strategy)} is no strategy: the default holds.",
                 f"Use one of: {known}.",
             )
         return {
             "strategy": named,
-            "minimum_characters": self._whole(value, "barge_in", "minimum_characters", 3, MINIMUM_CHARACTERS_RANGE),
-            "allow_after_ms": self._whole(value, "barge_in", "allow_after_ms", 0, ALLOW_AFTER_MS_RANGE),
+            "minimum_characters": self.fields.whole(
+                value, "barge_in", "minimum_characters", 3, MINIMUM_CHARACTERS_RANGE
+            ),
+            "allow_after_ms": self.fields.whole(value, "barge_in", "allow_after_ms", 0, ALLOW_AFTER_MS_RANGE),
         }
 
     def _input_timeout(self, item: JsonObject) -> float | None:
         value = item.get("user_input_timeout_seconds")
         if value is None:
             return None
-        seconds = _as_number(value)
+        seconds = as_number(value)
         if seconds is None or seconds <= 0:
-            self._note(
+            self.fields.note(
                 "timeout_not_armed",
                 "user_input_timeout_seconds",
-                f"{_shown(value)} arms no timeout.",
+                f"{shown(value)} arms no timeout.",
                 "Send a number above 0.",
             )
             return None
@@ -278,11 +261,11 @@ class ForgivingReader:
             return None
         silence = value.get("end_of_turn_silence_ms") if isinstance(value, dict) else value
         low, high = END_OF_TURN_SILENCE_MS_RANGE
-        number = None if isinstance(silence, str) else _as_number(silence)
+        number = None if isinstance(silence, str) else as_number(silence)
         if isinstance(value, dict) and number is not None and number == int(number) and low <= number <= high:
             return {"end_of_turn_silence_ms": int(number)}
-        self._note(
-            "vad_default", "vad.end_of_turn_silence_ms", f"{_shown(silence)} cannot be used: the default holds.",
+        self.fields.note(
+            "vad_default", "vad.end_of_turn_silence_ms", f"{shown(silence)} cannot be used: the default holds.",
             f"Send a whole number from {low} to {high}.",
         )  # fmt: skip
         return {}
@@ -295,16 +278,16 @@ class ForgivingReader:
         value = item.get("timeout")
         if value is None:
             return None
-        seconds = _as_number(value)
+        seconds = as_number(value)
         if seconds is None:
-            self._note(
+            self.fields.note(
                 "no_number",
                 "timeout",
-                f"{_shown(value)} is no number: the caller does not come back.",
+                f"{shown(value)} is no number: the caller does not come back.",
                 "Send seconds from 5 to 120.",
             )
             return None
-        return round(self._clamped("timeout", seconds, *TRANSFER_TIMEOUT_RANGE))
+        return round(self.fields.clamped("timeout", seconds, *TRANSFER_TIMEOUT_RANGE))
 
     def _transcriber(self, item: JsonObject) -> str | None:
         value = item.get("provider")
@@ -316,10 +299,10 @@ class ForgivingReader:
                 if same_name(known) == wanted:
                     return transcriber_name(known)
         known_names = ", ".join((*TranscriptionProvider, *sorted(self.transcribers)))
-        self._note(
+        self.fields.note(
             "unknown_provider",
             "provider",
-            f"{_shown(value)} is unknown: the present one is kept.",
+            f"{shown(value)} is unknown: the present one is kept.",
             f"Use one of: {known_names}.",
         )
         return None
@@ -331,7 +314,7 @@ class ForgivingReader:
         wanted = [value] if isinstance(value, str) else value if isinstance(value, list) else []
         kept = [tag.strip() for tag in wanted if isinstance(tag, str) and is_language(tag.strip())]
         if len(kept) < len(wanted) or not isinstance(value, str | list):
-            self._note(
+            self.fields.note(
                 "no_language",
                 "languages",
                 "What is no BCP-47 tag is dropped.",
@@ -340,7 +323,9 @@ class ForgivingReader:
             if not kept:
                 return None
         if len(kept) > MOST_LANGUAGES:
-            self._note("too_many", "languages", f"Only the first {MOST_LANGUAGES} languages are used.", "Send fewer.")
+            self.fields.note(
+                "too_many", "languages", f"Only the first {MOST_LANGUAGES} languages are used.", "Send fewer."
+            )
         return kept[:MOST_LANGUAGES]
 
     def _vocabulary(self, item: JsonObject) -> list[str] | None:
@@ -348,82 +333,19 @@ class ForgivingReader:
         if value is None:
             return None
         wanted = [value] if isinstance(value, str) else value if isinstance(value, list) else []
-        cleaned = [_clean(phrase).strip() for phrase in wanted if isinstance(phrase, str)]
+        cleaned = [clean(phrase).strip() for phrase in wanted if isinstance(phrase, str)]
         kept = [phrase for phrase in cleaned if 0 < len(phrase) <= LONGEST_PHRASE][:MOST_PHRASES]
         if len(kept) < len(wanted) or not isinstance(value, str | list):
-            self._note(
+            self.fields.note(
                 "vocabulary_cut", "custom_vocabulary", f"Only {len(kept)} phrases are used.",
                 f"Send a list of at most {MOST_PHRASES} texts of at most {LONGEST_PHRASE} characters.",
             )  # fmt: skip
         return kept if isinstance(value, str | list) else None
 
-    def _keys(self, item: JsonObject, name: str, default: str) -> str:
-        value = item.get(name)
-        if value is None:
-            return default
-        text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-        keys = "".join(key for key in text if key in KEYS)
-        if keys != value:
-            self._note(
-                "no_keys",
-                name,
-                f"{_shown(value)} is read as {keys or default!r}.",
-                "Send a text of 0 to 9, '*' and '#'.",
-            )
-        return keys if keys or value == "" else default
-
-    def _count(self, item: JsonObject, name: str, default: int, most: int) -> int:
-        value = item.get(name)
-        number = _as_number(value)
-        if value is None or (number is not None and number >= 1 and number == int(number) and number <= most):
-            return default if number is None else int(number)
-        if number is None or number < 1:
-            self._note(
-                "no_count",
-                name,
-                f"{_shown(value)} cannot be used: {default} holds.",
-                f"Send a whole number from 1 to {most}.",
-            )
-            return default
-        return int(self._clamped(name, float(round(number)), 1, most))
-
-    def _whole(self, owner: JsonObject, prefix: str, name: str, default: int, limits: tuple[int, int]) -> int:
-        value = owner.get(name)
-        if value is None:
-            return default
-        number = _as_number(value)
-        if number is None:
-            self._note(
-                "no_number",
-                f"{prefix}.{name}",
-                f"{_shown(value)} is no number: {default} holds.",
-                "Send a whole number.",
-            )
-            return default
-        return round(self._clamped(f"{prefix}.{name}", number, *limits))
-
-    def _number(self, item: JsonObject, name: str, default: float) -> float:
-        value = item.get(name)
-        number = _as_number(value)
-        if value is not None and number is None:
-            self._note("no_number", name, f"{_shown(value)} is no number: {default} holds.", "Send a number.")
-        return default if number is None else number
-
-    def _clamped(self, name: str, value: float, low: float, high: float) -> float:
-        if low <= value <= high:
-            return value
-        inside = min(max(value, low), high)
-        self._note("clamped", name, f"{value:g} is out of range: {inside:g} holds.", f"Send {low:g} to {high:g}.")
-        return inside
-
-    def _flag(self, item: JsonObject, name: str) -> bool:
-        value = item.get(name)
-        return value is True or (isinstance(value, str) and value.strip().lower() == "true") or value == 1
-
     def _dialled(self, value: object) -> object:
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
-        return normalized(_clean(value), self.default_country) if isinstance(value, str) else value
+        return normalized(clean(value), self.default_country) if isinstance(value, str) else value
 
     def _is_ours(self, given: object) -> bool:
         return isinstance(given, str) and given.strip().lower() in {"", self.session_id.lower()}
@@ -432,16 +354,10 @@ class ForgivingReader:
         """One refusal for one action; with several mistakes the path is the action's own and the message names all."""
         first, *more = mistakes
         if not more:
-            return RefusedAction(first.code, self._path(first.path), first.message, first.remedy)
+            return RefusedAction(first.code, self.fields.path(first.path), first.message, first.remedy)
         message = " ".join(f"{found.path}: {found.message}" for found in mistakes)
         remedies = dict.fromkeys(found.remedy for found in mistakes)
-        return RefusedAction(first.code, self._at, message, " ".join(remedies))
-
-    def _path(self, name: str) -> str:
-        return f"{self._at}.{name}" if self._at else name
-
-    def _note(self, code: str, name: str, message: str, remedy: str) -> None:
-        self.notes.append(Note(code, self._path(name), message, remedy))
+        return RefusedAction(first.code, self.fields.at, message, " ".join(remedies))
 
 
 _READERS: Final[dict[str, Callable[[ForgivingReader, JsonObject], JsonObject]]] = {
@@ -463,26 +379,5 @@ def nearest_type(kind: str) -> str:
     return f"Did you mean {near[0]!r}?" if near else f"Use one of: {', '.join(ACTION_TYPES)}."
 
 
-def _as_number(value: object) -> float | None:
-    """A finite number, also one written as text; None for all else."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _clean(text: str) -> str:
-    """Text that every encoder and engine takes: lone surrogates replaced, no NUL."""
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
-
-
 def _ascii(text: str) -> str:
     return text.strip().replace(" ", "_").replace("-", "_")
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from offhook.errors import OffhookError
 from offhook.protocol.actions import ACTION_TYPES, Action
 from offhook.protocol.events import EVENT_TYPES, Event, SessionEnd
-from offhook.protocol.forgiving_reader import ForgivingReader, Note, RefusedAction, nearest_type
+from offhook.protocol.forgiving_fields import Note
+from offhook.protocol.forgiving_reader import ForgivingReader, RefusedAction, nearest_type
 from offhook.protocol.mistakes import Mistake, MistakesFound, mistakes_of
 from offhook.protocol.speech_options import OWN_TRANSCRIBERS
 
@@ -184,7 +185,7 @@ def _read_items(found: object, reader: ForgivingReader) -> ActionsRead:
             )
         elif item and item != [None]:
             reader.pass_over(item, at)
-    return ActionsRead(tuple(actions), tuple(refused), tuple(reader.notes))
+    return ActionsRead(tuple(actions), tuple(refused), tuple(reader.fields.notes))
 
 
 def _parsed(text: bytes | str) -> Any:

@@ -93,19 +93,27 @@ def _mistake(details: ErrorDetails, known: tuple[str, ...]) -> Mistake:
             remedy = f"Did you mean {near[0]!r}?" if near else named
             return Mistake("unknown_field", path, "There is no such field.", remedy)
         case "enum" | "literal_error":
-            refused = f"{_shown(details['input'])} is not allowed here."
+            refused = f"{shown(details['input'])} is not allowed here."
             return Mistake("not_allowed", path, refused, f"Use one of: {context['expected']}.")
         case "greater_than_equal" | "greater_than" | "less_than_equal" | "less_than":
-            return Mistake("out_of_range", path, f"{_shown(details['input'])} is out of range.", message)
+            return Mistake("out_of_range", path, f"{shown(details['input'])} is out of range.", message)
         case "string_type" | "int_type" | "float_type" | "bool_type" | "tuple_type" | "model_type":
-            return Mistake("wrong_type", path, f"{_shown(details['input'])} is of the wrong type.", message)
+            return Mistake("wrong_type", path, f"{shown(details['input'])} is of the wrong type.", message)
         case other:
-            return Mistake(str(other), path, message, f"It was {_shown(details['input'])}.")
+            return Mistake(str(other), path, message, f"It was {shown(details['input'])}.")
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def shown(value: object) -> str:
+    """A value in a message: short, on one line, at no cost for a large one."""
+    match value:
+        case dict():
+            return f"an object with {', '.join(repr(str(key)[:20]) for key in list(value)[:3]) or 'no keys'}"
+        case list() | tuple():
+            return f"a list of {len(value)}"
+        case str():
+            return repr(value) if len(value) <= 60 else f"{value[:57]!r}..."
+        case _:
+            return repr(value)[:60]
 
 
 class WireValue(BaseModel):
