@@ -1,0 +1,56 @@
+# demo test lint bench docs: five verbs, each works on a fresh clone. They set up .venv themselves; `make env` does only that.
+.PHONY: demo test test-fast test-peers lint bench docs env clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The newest Python that all dependencies have wheels for, else whatever python3 is.
+PYTHON := $(shell for candidate in python3.13 python3.12 python3.11 python3; do \
+	"$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$candidate" && break; done)
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 5
+WORKERS ?= 2
+BENCHES := media_clock
+
+demo: $(VENV)/.installed
+	$(BIN)/offhook demo
+
+env: $(VENV)/.installed-dev
+
+# Fast tests side by side; then those that keep real time with real peers, one after the other, with the machine to themselves.
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not peers" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -m peers
+
+test-fast: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not peers"
+
+test-peers: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m peers
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev
+	@set -e; for name in $(BENCHES); do echo "== $$name"; $(BIN)/python "bench/$$name.py"; done
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m offhook.service.settings_reference docs/run-the-service/settings.md
+	$(BIN)/python .ci/check_links.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage dist build
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Offhook needs Python 3.11 or later with venv. Debian, Ubuntu: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(PIP_INSTALL) -e '.[server,espeak]'
+	@touch $@
+
+# silero-vad is here for one test (our numpy network against the original); its own dependencies are large and not needed.
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(PIP_INSTALL) -e '.[server,espeak,dev]'
+	$(PIP_INSTALL) --no-deps 'silero-vad==6.2.3'
+	@touch $(VENV)/.installed $@

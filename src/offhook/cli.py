@@ -1,0 +1,139 @@
+"""The command line. It parses, imports the part that one command needs, and says what to do when that fails."""
+
+import argparse
+import importlib
+import importlib.metadata
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from offhook.errors import ExtraMissing, OffhookError
+from offhook.service.commands.options import (
+    CallOptions,
+    ChatOptions,
+    CheckOptions,
+    DemoOptions,
+    DevOptions,
+    ReplayOptions,
+    ServeOptions,
+)
+from offhook.service.commands.terminal import Terminal
+
+EXIT_FAILED: Final = 1
+EXIT_INTERRUPTED: Final = 130
+SIP_LISTEN: Final = ("udp:0.0.0.0:5060", "tcp:0.0.0.0:5060")
+HTTP_LISTEN: Final = "127.0.0.1:8080"
+
+_APP_HELP: Final = "my_app.py, my_app.py:name, package.module:name, or the URL of a running app"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    parsed = _parser().parse_args(arguments)
+    options = parsed.options(parsed)
+    try:
+        return _command(parsed.command)(options, Terminal())
+    except OffhookError as error:
+        print(f"offhook {parsed.command}: {error.message}", file=sys.stderr)
+        print(f"Remedy: {error.remedy}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _command(name: str) -> Callable[[Any, Terminal], int]:
+    try:
+        module = importlib.import_module(f"offhook.service.commands.{name}")
+    except ModuleNotFoundError as missing:
+        package = (missing.name or "").partition(".")[0]
+        if package == "offhook":
+            raise
+        extra = "espeak" if package == "espeakng_loader" else "server"
+        raise ExtraMissing(f"offhook {name}", extra=extra) from missing
+    run: Callable[[Any, Terminal], int] = module.run
+    return run
+
+
+def version() -> str:
+    """The version of the installed package."""
+    try:
+        return importlib.metadata.version("offhook")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown (not installed)"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="offhook", description="Software that answers the telephone.")
+    parser.add_argument("--version", action="version", version=f"offhook {version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_add_demo, _add_dev, _add_chat, _add_call, _add_serve, _add_check, _add_replay):
+        add(commands)
+    return parser
+
+
+def _add_demo(commands: Any) -> None:
+    demo = commands.add_parser("demo", help="everything embedded: a sample assistant and one spoken call to it")
+    demo.add_argument("--folder", type=Path, default=Path(), help="where demo-call.wav and demo-call.jsonl are written")
+    demo.add_argument("--once", action="store_true", help="end after the call instead of serving on")
+    _add_listening(demo)
+    demo.set_defaults(options=lambda a: DemoOptions(a.folder, a.once, tuple(a.sip or SIP_LISTEN), a.http))
+
+
+def _add_dev(commands: Any) -> None:
+    dev = commands.add_parser("dev", help="serve my app to real calls, and load it again when it changes")
+    dev.add_argument("app", help=_APP_HELP)
+    dev.add_argument("--no-reload", action="store_true", help="leave the app as it was at the start")
+    dev.add_argument("--allow-from", action="append", default=[], metavar="NETWORK", help="take calls from there too")
+    _add_listening(dev)
+    dev.set_defaults(
+        options=lambda a: DevOptions(a.app, not a.no_reload, tuple(a.sip or SIP_LISTEN), a.http, tuple(a.allow_from))
+    )
+
+
+def _add_listening(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--sip", action="append", metavar="ADDRESS", help=f"default: {' '.join(SIP_LISTEN)}")
+    command.add_argument("--http", default=HTTP_LISTEN, metavar="ADDRESS", help="default: %(default)s")
+
+
+def _add_chat(commands: Any) -> None:
+    chat = commands.add_parser("chat", help="talk to my app in text, in the terminal; no audio, no server")
+    chat.add_argument("app", help=_APP_HELP)
+    chat.add_argument("--from", dest="caller", default="+4915123456789", help="my number, as the app sees it")
+    chat.add_argument("--to", dest="called", default="+4921155660", help="the number I called, as the app sees it")
+    chat.set_defaults(options=lambda a: ChatOptions(a.app, a.caller, a.called))
+
+
+def _add_call(commands: Any) -> None:
+    call = commands.add_parser("call", help="one spoken call to my app, from files or from texts")
+    call.add_argument("app", help=_APP_HELP)
+    turn: dict[str, Any] = {"action": "append", "dest": "turns", "default": []}
+    call.add_argument("--wav", type=Path, metavar="FILE", help="what I say; once for each of my turns", **turn)
+    call.add_argument("--say", metavar="TEXT", help="the same, in the embedded voice; both may be mixed", **turn)
+    call.add_argument("--record", type=Path, help="a WAV of the call: caller left, assistant right")
+    call.add_argument("--log", type=Path, help="the call's log, for offhook replay")
+    call.set_defaults(options=lambda a: CallOptions(a.app, tuple(a.turns), a.record, a.log))
+
+
+def _add_serve(commands: Any) -> None:
+    serve = commands.add_parser("serve", help="the service")
+    _add_config(serve)
+    serve.set_defaults(options=lambda a: ServeOptions(a.config))
+
+
+def _add_check(commands: Any) -> None:
+    check = commands.add_parser("check", help="try every setting, port, trunk, app and engine")
+    _add_config(check)
+    check.add_argument("--running", action="store_true", help="the service runs: leave its ports alone")
+    check.set_defaults(options=lambda a: CheckOptions(a.config, not a.running))
+
+
+def _add_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-c", "--config", type=Path, default=Path("offhook.toml"), help="default: %(default)s")
+
+
+def _add_replay(commands: Any) -> None:
+    replay = commands.add_parser("replay", help="a recorded call again, against the core or a new version of my app")
+    replay.add_argument("log", type=Path, help="the call's log (.jsonl)")
+    replay.add_argument("app", nargs="?", help=_APP_HELP)
+    replay.set_defaults(options=lambda a: ReplayOptions(a.log, a.app))

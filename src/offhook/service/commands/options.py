@@ -1,0 +1,69 @@
+"""What each command was asked to do, parsed. Nothing here needs more than the SDK."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """`offhook demo`: `folder` is where demo-call.wav and demo-call.jsonl go; `once` ends it after the spoken call.
+    `sip` and `http` are where it listens afterwards, `udp:host:port` and `host:port`."""
+
+    folder: Path
+    once: bool
+    sip: tuple[str, ...]
+    http: str
+
+
+@dataclass(frozen=True, slots=True)
+class DevOptions:
+    """`offhook dev`: `app` is a file, a module or a URL; `reload` loads a file again when it or its folder changes."""
+
+    app: str
+    reload: bool
+    sip: tuple[str, ...]
+    http: str
+    allow_from: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatOptions:
+    """`offhook chat`: both numbers as the app sees them."""
+
+    app: str
+    caller: str
+    called: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """`offhook call`: each of the caller's turns is a WAV file (Path) or a text for the embedded voice (str). `record`
+    gets both sides (caller left), `log` the call's log."""
+
+    app: str
+    turns: tuple[Path | str, ...]
+    record: Path | None
+    log: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """`offhook serve`: with the settings of this file."""
+
+    config: Path
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """`offhook check`: the settings of this file. `bind` also tries the ports, which a running service holds."""
+
+    config: Path
+    bind: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """`offhook replay`: a call's log; against `app` when given, else against the core."""
+
+    log: Path
+    app: str | None

@@ -1,0 +1,37 @@
+"""The person in front of a command: lines out, lines in."""
+
+import asyncio
+import sys
+from typing import Final, TextIO
+
+_COLOURS: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "grey": "90"}
+
+
+class Terminal:
+    """Two text streams; colours only where they can be seen."""
+
+    def __init__(self, out: TextIO | None = None, incoming: TextIO | None = None) -> None:
+        self._out: Final = out if out is not None else sys.stdout
+        self._incoming: Final = incoming if incoming is not None else sys.stdin
+        self._coloured: Final = self._out.isatty()
+
+    def line(self, text: str = "", colour: str | None = None) -> None:
+        """Write one line, at once."""
+        if colour is not None and self._coloured:
+            text = f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+        self._out.write(f"{text}\n")
+        self._out.flush()
+
+    def ask(self, prompt: str) -> str | None:
+        """Wait for a line; None when there will be no more (Ctrl-D)."""
+        self._out.write(prompt)
+        self._out.flush()
+        answer = self._incoming.readline()
+        if not answer:
+            self.line()
+            return None
+        return answer.rstrip("\r\n")
+
+    async def ask_meanwhile(self, prompt: str) -> str | None:
+        """`ask`, while everything else goes on."""
+        return await asyncio.to_thread(self.ask, prompt)
