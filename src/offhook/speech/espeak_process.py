@@ -1,0 +1,152 @@
+"""espeak-ng in a process of its own: `python -m offhook.speech.espeak_process <descriptor>`.
+
+The library is GPL-3 and keeps one synthesis at a time in global state; here is the only place that loads it. Requests
+are spoken one after another in the order in which they came (a second of speech takes about a millisecond), and a request
+that is cancelled stops within one callback of the library, about 60 ms of audio.
+"""
+
+import ctypes
+import json
+import sys
+from typing import Any, Final
+
+from offhook.speech.frames import CANNOT_START, READY, ServiceLink
+
+SPEAK: Final = 16
+"""Service to engine: JSON with `text`, `ssml` (bool), `voice`, `words_per_minute`, `pause_after` (bool)."""
+CANCEL: Final = 17
+BEGUN: Final = 18
+AUDIO: Final = 19
+"""Engine to service: mono int16 in the machine's byte order."""
+DONE: Final = 20
+FAILED: Final = 21
+"""Engine to service: the body is the reason in words."""
+
+CHUNK_MS: Final = 60
+MAX_SPEECH_SECONDS: Final = 900
+
+# From espeak-ng's speak_lib.h.
+_AUDIO_OUTPUT_SYNCHRONOUS: Final = 2
+_INITIALIZE_DONT_EXIT: Final = 0x8000
+_CHARS_UTF8: Final = 1
+_SSML: Final = 0x10
+_END_PAUSE: Final = 0x1000
+_RATE: Final = 1
+_POSITION_CHARACTER: Final = 1
+
+
+class _Voice(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("languages", ctypes.c_void_p),
+        ("identifier", ctypes.c_char_p),
+        ("gender", ctypes.c_ubyte),
+        ("age", ctypes.c_ubyte),
+        ("variant", ctypes.c_ubyte),
+        ("unused", ctypes.c_ubyte),
+        ("score", ctypes.c_int),
+        ("spare", ctypes.c_void_p),
+    )
+
+
+_ON_AUDIO = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+_ON_URI = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p)
+
+
+class EspeakLibrary:
+    """The C library, loaded and initialised. Raises OSError or RuntimeError where it cannot be."""
+
+    def __init__(self, library: str, data: str, link: ServiceLink, cancelled: set[int]) -> None:
+        self._lib: Any = ctypes.CDLL(library)
+        self._link = link
+        self._cancelled = cancelled
+        self._number = 0
+        self._samples_left = 0
+        self.rate: int = self._lib.espeak_Initialize(
+            _AUDIO_OUTPUT_SYNCHRONOUS, CHUNK_MS, data.encode(), _INITIALIZE_DONT_EXIT
+        )
+        if self.rate <= 0:
+            raise RuntimeError(f"espeak_Initialize answered {self.rate}")
+        # ctypes keeps no reference to a callback: these attributes do.
+        self._on_audio = _ON_AUDIO(self._audio)
+        self._on_uri = _ON_URI(self._uri)
+        self._lib.espeak_SetSynthCallback(self._on_audio)
+        self._lib.espeak_SetUriCallback(self._on_uri)
+
+    def languages(self) -> list[str]:
+        """The languages it speaks, lower case."""
+        self._lib.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
+        listed = self._lib.espeak_ListVoices(None)
+        names: set[str] = set()
+        at = 0
+        while voice := listed[at]:
+            # A list of (priority byte, zero-terminated name); the first is the voice's own.
+            names.add(ctypes.string_at(voice.contents.languages + 1).decode("utf-8", "replace").lower())
+            at += 1
+        return sorted(names)
+
+    def speak(self, number: int, request: dict[str, Any]) -> str | None:
+        """Speak one request through the link; the reason where that failed."""
+        self._number = number
+        self._samples_left = self.rate * MAX_SPEECH_SECONDS
+        if self._lib.espeak_SetVoiceByName(str(request["voice"]).encode()) != 0:
+            return f"espeak-ng has no voice {request['voice']!r}"
+        self._lib.espeak_SetParameter(_RATE, int(request["words_per_minute"]), 0)
+        data = str(request["text"]).encode("utf-8", "replace").replace(b"\0", b" ")
+        flags = _CHARS_UTF8 | (_SSML if request["ssml"] else 0) | (_END_PAUSE if request["pause_after"] else 0)
+        status = self._lib.espeak_Synth(data, len(data) + 1, 0, _POSITION_CHARACTER, 0, flags, None, None)
+        return None if status == 0 else f"espeak_Synth answered {status}"
+
+    def _audio(self, samples: Any, count: int, _events: Any) -> int:
+        if self._number in self._cancelled or self._samples_left <= 0:
+            return 1
+        if samples and count > 0:
+            self._samples_left -= count
+            self._link.send(AUDIO, self._number, ctypes.string_at(samples, count * 2))
+        return 0
+
+    def _uri(self, _kind: int, _uri: bytes | None, _base: bytes | None) -> int:
+        # Not zero: the text within <audio> is spoken instead. Zero would let an app's SSML open files of this machine.
+        return 1
+
+
+def serve(link: ServiceLink, espeak: EspeakLibrary, cancelled: set[int]) -> None:
+    """Speak what is asked for, until the service is gone."""
+    while True:
+        frame = link.inbox.get()
+        if frame.kind != SPEAK:
+            continue
+        if frame.number not in cancelled:
+            link.send(BEGUN, frame.number)
+            reason = espeak.speak(frame.number, json.loads(frame.body))
+            if reason is None:
+                link.send(DONE, frame.number)
+            else:
+                link.send(FAILED, frame.number, reason.encode())
+        # Numbers rise, so what is not above this one is over; the copy is because the reading thread adds.
+        cancelled.difference_update([number for number in cancelled.copy() if number <= frame.number])
+
+
+def main() -> None:
+    """Load the library, say READY or CANNOT_START, and serve."""
+    cancelled: set[int] = set()
+    link = ServiceLink(int(sys.argv[1]))
+    link.listen(urgent={CANCEL: cancelled})
+    try:
+        import espeakng_loader
+    except ImportError:
+        link.send_json(CANNOT_START, 0, {"message": "The embedded voice", "remedy": "", "extra": "espeak"})
+        return
+    try:
+        library, data = espeakng_loader.get_library_path(), espeakng_loader.get_data_path()
+        espeak = EspeakLibrary(str(library), str(data), link, cancelled)
+    except (OSError, RuntimeError) as error:
+        remedy = "pip install --force-reinstall 'offhook[espeak]'"
+        link.send_json(CANNOT_START, 0, {"message": f"espeak-ng cannot be loaded: {error}.", "remedy": remedy})
+        return
+    link.send_json(READY, 0, {"rate": espeak.rate, "languages": espeak.languages()})
+    serve(link, espeak, cancelled)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Text made ready to be spoken: odd characters out, cut into pieces at the ends of sentences."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Final
+
+MAX_PIECE_CHARACTERS: Final = 400
+"""About half a minute of speech: what is cancelled, retried and queued at a time."""
+
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?…:;])\s+|(?<=[。！？；])|\n+")
+_BLANKS: Final = re.compile(r"[^\S\n]+")
+
+
+def cleaned(text: str) -> str:
+    """The text without what no engine should see: control characters (some are commands to espeak-ng), lone
+    surrogates, private-use and unassigned characters. New lines stay; other blanks become one space."""
+    kept = (c if unicodedata.category(c) not in {"Cc", "Cs", "Co", "Cn"} or c == "\n" else " " for c in text)
+    return _BLANKS.sub(" ", "".join(kept)).strip()
+
+
+def speakable(text: str) -> bool:
+    """Whether there is anything to say in the text: a letter, a digit or a symbol, not only punctuation."""
+    return any(unicodedata.category(c)[0] in "LNS" for c in text)
+
+
+def pieces(text: str, at_most: int = MAX_PIECE_CHARACTERS) -> list[str]:
+    """The text as pieces of at most so many characters, each of whole sentences where that is possible, else of whole
+    words. Nothing but blanks is lost."""
+    if at_most < 1:
+        raise ValueError("at_most must be 1 or more")
+    found: list[str] = []
+    for sentence in _SENTENCE_END.split(text):
+        for part in _fitting(sentence.strip(), at_most):
+            if found and len(found[-1]) + 1 + len(part) <= at_most:
+                found[-1] = f"{found[-1]} {part}"
+            else:
+                found.append(part)
+    return found
+
+
+def shortened(text: str, at_most: int) -> str:
+    """The text itself, or its beginning up to the last end of a word within the limit."""
+    return text if len(text) <= at_most else _first_words(text, at_most)
+
+
+def _fitting(sentence: str, at_most: int) -> Iterator[str]:
+    while len(sentence) > at_most:
+        first = _first_words(sentence, at_most)
+        yield first
+        sentence = sentence[len(first) :].strip()
+    if sentence:
+        yield sentence
+
+
+def _first_words(text: str, at_most: int) -> str:
+    end = max(text.rfind(" ", 0, at_most + 1), text.rfind("\n", 0, at_most + 1))
+    return text[:end].rstrip() if end > 0 else text[:at_most]
