@@ -1,0 +1,17 @@
+"""The SIP server: one file per layer of RFC 3261, with the RFC's words as names.
+
+Owns: SIP over UDP and TCP, server transactions, dialogs, offer and answer, and the legs that come of it.
+May enter: service/wiring chooses `SipListener`; the rest of the house knows `transports/call_leg` only.
+Never here: RTP packets, flows, speech, apps; a machine that waits (only `listener` has a timer).
+Read first: `user_agent` (what happens to a message), then `call` (what happens to a call).
+
+    listener        sockets, the one timer, legs out          leg         the house's view of a call
+    user_agent      requests to transactions and calls        call        one INVITE and its dialog
+    transaction     RFC 3261 section 17, RFC 6026             dialog      RFC 3261 section 12
+    message         RFC 3261 section 7, tolerant              framing     messages out of a TCP stream
+    header_fields   one header value, strict then tolerant    response    answers to requests
+    session_description, offer_answer    RFC 4566, RFC 3264    caller_identity    who calls whom
+    admission       who may call (contract D42)               hop         where messages come from and go to
+
+All times are `Ms`: integer milliseconds on one monotonic clock, handed in as `now`.
+"""

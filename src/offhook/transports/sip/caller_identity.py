@@ -1,0 +1,83 @@
+"""Who calls whom: numbers and names out of an INVITE, as they came (contract D2 makes them uniform later)."""
+
+import re
+from typing import Final
+
+from sipmessage import URI
+
+from offhook.transports.sip import header_fields
+from offhook.transports.sip.message import SipRequest
+
+MAX_NAME_CHARS: Final = 256
+MECHANICAL: Final = frozenset(
+    {
+        "via",
+        "route",
+        "record-route",
+        "call-id",
+        "cseq",
+        "max-forwards",
+        "content-length",
+        "content-type",
+        "authorization",
+        "proxy-authorization",
+    }
+)
+
+_NUMBER = re.compile(r"\+?[0-9*#().\- ]*[0-9*#][0-9*#().\- ]*$")
+_SEPARATORS = re.compile(r"[().\- ]")
+
+
+def called_number(request: SipRequest) -> str:
+    """The user part of the Request-URI, without visual separators and parameters; "" when there is none."""
+    try:
+        return _user(header_fields.parse_uri(request.uri))
+    except ValueError:
+        return ""
+
+
+def caller(request: SipRequest) -> tuple[str | None, str]:
+    """Number and display name of the caller: P-Asserted-Identity (RFC 3325), else From; None and "" when withheld."""
+    if _wants_privacy(request):
+        return None, ""
+    for value in request.headers.listed("P-Asserted-Identity"):
+        try:
+            address = header_fields.parse_address(value)
+        except ValueError:
+            continue
+        if number := _known(address.uri):
+            return number, readable(address.name or request.from_address.name)
+    sender = request.from_address
+    number = _known(sender.uri)
+    return number, readable(sender.name) if number else ""
+
+
+def told_headers(request: SipRequest) -> dict[str, str]:
+    """The headers that say something about the call, for the house; repeated ones joined by commas."""
+    told: dict[str, str] = {}
+    for name, value in request.headers.lines:
+        if name.lower() not in MECHANICAL:
+            told[name] = f"{told[name]}, {readable(value)}" if name in told else readable(value)
+    return told
+
+
+def readable(text: str) -> str:
+    """Text without bytes that were not UTF-8 and without control characters, cut to a sane length."""
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(char for char in text if char.isprintable())[:MAX_NAME_CHARS]
+
+
+def _wants_privacy(request: SipRequest) -> bool:
+    asked = {piece.strip().lower() for line in request.headers.every("Privacy") for piece in line.split(";")}
+    return bool(asked & {"id", "user"})
+
+
+def _known(uri: URI) -> str | None:
+    user = _user(uri)
+    anonymous = uri.host.lower().endswith("anonymous.invalid") or user.lower() in {"", "anonymous", "unknown"}
+    return None if anonymous else user
+
+
+def _user(uri: URI) -> str:
+    user = readable((uri.user or "").partition(";")[0])
+    return _SEPARATORS.sub("", user) if _NUMBER.match(user) else user

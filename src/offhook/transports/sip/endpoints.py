@@ -1,0 +1,158 @@
+"""The sockets of a listener: UDP read in batches, TCP cut into messages. They know nothing of SIP beyond framing."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from offhook.transports.sip.framing import PONG, Broken, Ping, StreamFraming
+from offhook.transports.sip.hop import Flow
+
+BATCH: Final = 64
+MAX_DATAGRAM_BYTES: Final = 65_535
+RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
+MAX_UNSENT_BYTES: Final = 1024 * 1024
+MAX_ROUTES_REMEMBERED: Final = 4096
+
+Receive = Callable[[bytes, Flow, bool], None]
+
+
+class UdpEndpoint:
+    """One bound UDP socket. At most `BATCH` datagrams are read before the loop serves others."""
+
+    def __init__(self, sock: socket.socket, link: int, advertise: str | None, receive: Receive) -> None:
+        self.link = link
+        self.dropped = 0
+        self._socket = sock
+        self._advertise = advertise
+        self._receive = receive
+        self._routes: dict[str, str] = {}
+        host, port = sock.getsockname()[:2]
+        self.address: tuple[str, int] = (host, port)
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._readable)
+
+    def send(self, data: bytes, address: tuple[str, int]) -> None:
+        """Send at once. What the kernel does not take is lost like any datagram, and counted."""
+        try:
+            self._socket.sendto(data, address)
+        except (OSError, OverflowError):
+            self.dropped += 1
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        self._socket.close()
+
+    def _readable(self) -> None:
+        for _ in range(BATCH):
+            try:
+                data, address = self._socket.recvfrom(MAX_DATAGRAM_BYTES)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:  # an ICMP error for something sent earlier; the socket lives on
+                continue
+            remote = (address[0], address[1])
+            self._receive(data, Flow("udp", self.link, remote, (self._local_host(remote[0]), self.address[1])), False)
+
+    def _local_host(self, remote: str) -> str:
+        """Our address as this peer can reach it: on a wildcard socket the one that packets to it leave from."""
+        if self._advertise or self.address[0] not in {"0.0.0.0", "::"}:  # noqa: S104 -- asks, does not bind
+            return self._advertise or self.address[0]
+        if remote not in self._routes:
+            if len(self._routes) >= MAX_ROUTES_REMEMBERED:
+                self._routes.clear()
+            with socket.socket(self._socket.family, socket.SOCK_DGRAM) as probe:
+                probe.connect((remote, 9))
+                self._routes[remote] = probe.getsockname()[0]
+        return self._routes[remote]
+
+
+class TcpConnection(asyncio.Protocol):
+    """One TCP connection, accepted or made. `opened` and `closed` tell the listener's table of links."""
+
+    def __init__(
+        self,
+        link: int,
+        advertise: str | None,
+        local_port: int,
+        receive: Receive,
+        opened: "Callable[[TcpConnection], bool]",
+        closed: "Callable[[TcpConnection], None]",
+    ) -> None:
+        self.link = link
+        self.remote: tuple[str, int] = ("", 0)
+        self._advertise = advertise
+        self._local_port = local_port
+        self._receive = receive
+        self._opened = opened
+        self._closed = closed
+        self._framing = StreamFraming()
+        self._transport: asyncio.Transport | None = None
+        self._flow: Flow | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        if not peer or not own:
+            transport.abort()
+            return
+        self.remote = (peer[0], peer[1])
+        self._flow = Flow("tcp", self.link, self.remote, (self._advertise or own[0], self._local_port))
+        if not self._opened(self):
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        assert self._flow is not None
+        for framed in self._framing.feed(data):
+            if isinstance(framed, Ping):
+                self.send(PONG)
+            elif isinstance(framed, Broken):
+                self._receive(framed.head, self._flow, True)
+                self.close()
+            else:
+                self._receive(framed.data, self._flow, True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._transport = None
+        self._closed(self)
+
+    def send(self, data: bytes) -> None:
+        """Send, or give the connection up when the peer has stopped reading."""
+        if self._transport is None:
+            return
+        if self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            self._transport.abort()
+            return
+        self._transport.write(data)
+
+    def close(self) -> None:
+        """Close when what was written is sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def bind(transport: str, host: str, port: int) -> socket.socket:
+    """A non-blocking socket, `udp` or `tcp`. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if transport == "tcp":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        else:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock

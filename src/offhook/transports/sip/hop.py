@@ -1,0 +1,56 @@
+"""Where messages come from and where they go, and what a machine of this room can ask for."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+Ms: TypeAlias = int
+DEFAULT_PORT: Final = 5060
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """The path by which a message came in (RFC 5626's word).
+
+    `link` numbers the socket or the connection; `local` is what we tell peers to reach us at (Contact, Via).
+    """
+
+    transport: str
+    link: int
+    remote: tuple[str, int]
+    local: tuple[str, int]
+
+    @property
+    def reliable(self) -> bool:
+        return self.transport != "udp"
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """Where a message goes: by `link` to `address`; on TCP a new connection to `address` when the link is gone."""
+
+    transport: str
+    link: int
+    address: tuple[str, int]
+
+    @property
+    def reliable(self) -> bool:
+        return self.transport != "udp"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Put these bytes on the wire."""
+
+    data: bytes
+    hop: Hop
+
+
+def earliest(deadlines: Iterable[Ms | None]) -> Ms | None:
+    """The first of several deadlines, None when there is none."""
+    return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+
+def host_and_port(host: str, port: int) -> str:
+    """`host:port` as URIs and Via write it; IPv6 in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,303 @@
+"""The SIP listener: sockets in, legs out, and the one timer of this room."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from offhook.errors import OffhookError, SettingsInvalid
+from offhook.transports.call_leg import CallLeg, LegEnded
+from offhook.transports.sip.admission import Admission, LogAllowance
+from offhook.transports.sip.call import Call, Happened
+from offhook.transports.sip.endpoints import TcpConnection, UdpEndpoint, bind
+from offhook.transports.sip.hop import Flow, Hop, Ms, Send, host_and_port
+from offhook.transports.sip.leg import SipLeg
+from offhook.transports.sip.request_checks import Refusal
+from offhook.transports.sip.user_agent import MAX_CALLS, CallArrived, Order, Outcome, UserAgent
+
+MAX_CONNECTIONS: Final = 1000
+MAX_CONNECTS: Final = 32
+CONNECT_WITHIN_S: Final = 5.0
+LINGER_S: Final = 2.0
+BACKLOG: Final = 256
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundAddress:
+    """Where the listener listens: `udp` or `tcp`, host, port as bound."""
+
+    transport: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.transport}:{host_and_port(self.host, self.port)}"
+
+
+class SipListener:
+    """Calls by SIP over UDP and TCP.
+
+    Args:
+        listen: addresses such as `udp:0.0.0.0:5060` and `tcp:[::1]:5060`; port 0 takes any free one.
+        advertise: the host that peers reach us at, for Contact and Via; None: the address that each peer sees.
+        accepts_from: networks (CIDR) that may call, beside loopback (contract D42).
+        max_calls: calls at a time; further ones get 503 with Retry-After.
+
+    Raises:
+        SettingsInvalid: an address or a network cannot be read.
+    """
+
+    def __init__(
+        self,
+        listen: Sequence[str],
+        *,
+        advertise: str | None = None,
+        accepts_from: Sequence[str] = (),
+        max_calls: int = MAX_CALLS,
+    ) -> None:
+        self._listen = [_parse_address(text) for text in listen]
+        self._advertise = advertise
+        self._admission = Admission(accepts_from)
+        self._agent = UserAgent(max_calls=max_calls)
+        self._allowance = LogAllowance()
+        self._legs: dict[Call, SipLeg] = {}
+        self._arrived: asyncio.Queue[SipLeg | None] = asyncio.Queue()
+        self._udp: dict[int, UdpEndpoint] = {}
+        self._tcp: dict[int, TcpConnection] = {}
+        self._connecting: dict[Hop, list[bytes]] = {}
+        self._connect_tasks: set[asyncio.Task[None]] = set()
+        self._servers: list[asyncio.Server] = []
+        self._bound: list[BoundAddress] = []
+        self._links = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: Ms | None = None
+        self._quiet = asyncio.Event()
+        self._connects: asyncio.TaskGroup | None = None
+        self._stack = contextlib.AsyncExitStack()
+        self._stopping = False
+        self._closed = False
+
+    @property
+    def addresses(self) -> tuple[BoundAddress, ...]:
+        """Where it listens, with the ports as bound."""
+        return tuple(self._bound)
+
+    @property
+    def calls_in_progress(self) -> int:
+        return self._agent.calls
+
+    @property
+    def transactions(self) -> int:
+        return self._agent.transactions
+
+    async def start(self) -> None:
+        """Bind every address. Raises OffhookError when one is taken or not ours; nothing is bound then."""
+        self._connects = await self._stack.enter_async_context(asyncio.TaskGroup())
+        for address in self._listen:
+            try:
+                await self._bind(address)
+            except OSError as error:
+                await self.stop()
+                raise OffhookError(
+                    f"SIP cannot listen on {address}: {error.strerror or error}.",
+                    remedy="Stop what uses the port, or change sip.listen.",
+                    code="sip_address_unavailable",
+                ) from error
+        _log.info("sip_listening", addresses=[str(bound) for bound in self._bound])
+
+    async def calls(self) -> AsyncIterator[CallLeg]:
+        """Calls as they come in, until `stop`."""
+        while (leg := await self._arrived.get()) is not None:
+            yield leg
+
+    def refuse_new(self, status: int = 503, retry_after: int | None = 30) -> None:
+        """Refuse new calls from now on (drain); calls in progress go on."""
+        headers = (("Retry-After", str(retry_after)),) if retry_after is not None else ()
+        self._agent.refusing = Refusal(status, None, headers)
+        _log.info("sip_refusing_new_calls", status=status)
+
+    async def stop(self) -> None:
+        """Stop listening, once the last BYE is answered or `LINGER_S` have passed."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self._agent.refusing = self._agent.refusing or Refusal(503)
+        if self._agent.awaits_answers:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._quiet.wait(), LINGER_S)
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._connect_tasks:
+            task.cancel()
+        for server in self._servers:
+            server.close()
+        for connection in list(self._tcp.values()):
+            connection.close()
+        for endpoint in self._udp.values():
+            endpoint.close()
+        await self._stack.aclose()
+        self._arrived.put_nowait(None)
+
+    def obey(self, call: Call, order: Order) -> None:
+        """Carry out an order on a call (`leg.Line`)."""
+        now = self._now()
+        self._carry_out(self._agent.obey(call, order, now), now)
+
+    # --- sockets
+
+    async def _bind(self, address: BoundAddress) -> None:
+        sock = bind(address.transport, address.host, address.port)
+        if address.transport == "udp":
+            endpoint = UdpEndpoint(sock, self._next_link(), self._advertise, self._receive)
+            self._udp[endpoint.link] = endpoint
+            self._bound.append(BoundAddress("udp", *endpoint.address))
+            return
+        host, port = sock.getsockname()[:2]
+        loop = asyncio.get_running_loop()
+        self._servers.append(await loop.create_server(lambda: self._connection(port), sock=sock, backlog=BACKLOG))
+        self._bound.append(BoundAddress("tcp", host, port))
+
+    def _connection(self, port: int) -> TcpConnection:
+        return TcpConnection(
+            self._next_link(), self._advertise, port, self._receive, self._connection_opened, self._connection_closed
+        )
+
+    def _next_link(self) -> int:
+        self._links += 1
+        return self._links
+
+    def _connection_opened(self, connection: TcpConnection) -> bool:
+        if len(self._tcp) >= MAX_CONNECTIONS:
+            self._note("sip_connection_refused", connection.remote, limit=MAX_CONNECTIONS)
+            return False
+        self._tcp[connection.link] = connection
+        return True
+
+    def _connection_closed(self, connection: TcpConnection) -> None:
+        self._tcp.pop(connection.link, None)
+
+    # --- messages
+
+    def _receive(self, data: bytes, flow: Flow, from_stream: bool) -> None:
+        now = self._now()
+        stranger = not self._admission.accepts(flow.remote[0])
+        if stranger:
+            self._note("sip_stranger_refused", flow.remote, remedy="Add the caller's network to sip.accepts_from.")
+        outcomes = self._agent.receive(data, flow, now, stranger=stranger, from_stream=from_stream)
+        self._carry_out(outcomes, now, flow)
+
+    def _timer_fired(self) -> None:
+        self._timer = self._timer_at = None
+        now = self._now()
+        self._carry_out(self._agent.advance(now), now)
+
+    def _carry_out(self, outcomes: Sequence[Outcome], now: Ms, flow: Flow | None = None) -> None:
+        for outcome in outcomes:
+            if isinstance(outcome, Send):
+                self._send(outcome)
+            elif isinstance(outcome, CallArrived):
+                self._arrive(outcome.call)
+            elif isinstance(outcome, Happened):
+                self._tell(outcome)
+            else:
+                self._note(outcome.event, flow.remote if flow else None, detail=outcome.detail)
+        if self._agent.awaits_answers:
+            self._quiet.clear()
+        else:
+            self._quiet.set()
+        self._arm(now)
+
+    def _arrive(self, call: Call) -> None:
+        leg = self._legs[call] = SipLeg(call, self)
+        offer = call.offer
+        _log.info("sip_call_arrived", call_id=offer.call_id, called=offer.called, source=offer.source)
+        self._arrived.put_nowait(leg)
+
+    def _tell(self, happened: Happened) -> None:
+        leg = self._legs.get(happened.call)
+        if leg is None:
+            return
+        leg.tell(happened.fact)
+        if isinstance(happened.fact, LegEnded):
+            del self._legs[happened.call]
+            _log.info("sip_call_ended", call_id=leg.offer.call_id, cause=happened.fact.cause)
+
+    def _send(self, send: Send) -> None:
+        hop = send.hop
+        if hop.transport == "udp":
+            self._udp[hop.link].send(send.data, hop.address)
+            return
+        connection = self._tcp.get(hop.link) or self._connection_to(hop.address)
+        if connection is not None:
+            connection.send(send.data)
+        else:
+            self._connect(hop, send.data)
+
+    def _connection_to(self, address: tuple[str, int]) -> TcpConnection | None:
+        return next((connection for connection in self._tcp.values() if connection.remote == address), None)
+
+    def _connect(self, hop: Hop, data: bytes) -> None:
+        """The connection is gone: make one to where the peer listens (RFC 3261 18.2.2)."""
+        if hop in self._connecting:
+            self._connecting[hop].append(data)
+        elif self._connects is not None and not self._closed and len(self._connecting) < MAX_CONNECTS:
+            self._connecting[hop] = [data]
+            task = self._connects.create_task(self._connect_and_send(hop))
+            self._connect_tasks.add(task)
+            task.add_done_callback(self._connect_tasks.discard)
+
+    async def _connect_and_send(self, hop: Hop) -> None:
+        loop = asyncio.get_running_loop()
+        port = next((bound.port for bound in self._bound if bound.transport == "tcp"), 0)
+        connection = self._connection(port)
+        try:
+            async with asyncio.timeout(CONNECT_WITHIN_S):
+                await loop.create_connection(lambda: connection, *hop.address)
+        except (OSError, TimeoutError) as error:
+            self._note("sip_peer_unreachable", hop.address, detail=str(error))
+            return
+        finally:
+            waiting = self._connecting.pop(hop)
+        for data in waiting:
+            connection.send(data)
+
+    # --- time
+
+    def _now(self) -> Ms:
+        return int(asyncio.get_running_loop().time() * 1000)
+
+    def _arm(self, now: Ms) -> None:
+        """Have the one timer fire at the earliest deadline of all machines."""
+        deadline = self._agent.next_deadline
+        if deadline == self._timer_at or self._closed:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = deadline
+        loop = asyncio.get_running_loop()
+        self._timer = None if deadline is None else loop.call_later(max(0, deadline - now) / 1000, self._timer_fired)
+
+    def _note(self, event: str, remote: tuple[str, int] | None, **details: object) -> None:
+        """A warning, at most so many a minute of each kind."""
+        left_out = self._allowance.take(event, self._now())
+        if left_out is not None:
+            more = {"left_out": left_out} if left_out else {}
+            _log.warning(event, source=remote, **details, **more)
+
+
+def _parse_address(text: str) -> BoundAddress:
+    transport, _, rest = text.partition(":")
+    host, _, port = rest.rpartition(":")
+    usable = port.isascii() and port.isdigit() and int(port[:6]) < 65536
+    if transport not in {"udp", "tcp"} or not host.strip("[]") or not usable:
+        raise SettingsInvalid(
+            f"sip.listen names {text!r}, which is no address.",
+            remedy='Write transport, address and port, as in "udp:0.0.0.0:5060" or "tcp:[::1]:5060".',
+        )
+    return BoundAddress(transport, host.strip("[]"), int(port))

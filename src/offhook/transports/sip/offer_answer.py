@@ -1,0 +1,205 @@
+"""Offer and answer (RFC 3264): which of what the caller offers is taken, and what is said in return."""
+
+import secrets
+from dataclasses import dataclass, replace
+from typing import Final
+
+from offhook.media.messages import Codec, MediaTerms
+from offhook.transports.sip.session_description import (
+    Direction,
+    MediaDescription,
+    Origin,
+    RtpMap,
+    SdpInvalid,
+    SessionDescription,
+    literal_address,
+    parse_session_description,
+)
+
+PTIME_MS: Final = 20
+USABLE_PROTOCOLS: Final = frozenset({"RTP/AVP", "RTP/AVPF"})
+CODECS: Final = {"PCMU": Codec.PCMU, "PCMA": Codec.PCMA}
+OWN_TELEPHONE_EVENT: Final = 101
+_STATIC: Final = {Codec.PCMU: 0, Codec.PCMA: 8}
+
+
+class NotAcceptable(ValueError):
+    """Nothing of the description can be used: 488, with this Warning (RFC 3261 20.43)."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.warning = f'{code} offhook "{text}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What a description of the peer's comes to. `line` is the m= line in use; `held`: the peer listens to nobody."""
+
+    theirs: SessionDescription
+    line: int
+    terms: MediaTerms
+    held: bool
+
+
+class MediaSession:
+    """One call's side of offer and answer: what was agreed last, and the numbers of our own descriptions.
+
+    `address` is where our RTP is expected, None until the call is answered.
+    """
+
+    def __init__(self) -> None:
+        self.agreed: Agreed | None = None
+        self.address: tuple[str, int] | None = None
+        self.offer_pending = False
+        self._session_id = str(secrets.randbits(48))
+        self._version = 0
+        self._printed: SessionDescription | None = None
+
+    @property
+    def terms(self) -> MediaTerms:
+        """What was agreed; before any agreement what we would offer."""
+        return self.agreed.terms if self.agreed else MediaTerms(codec=Codec.PCMU, payload_type=0)
+
+    def take_offer(self, body: bytes) -> None:
+        """Agree to an offer. Raises NotAcceptable, and nothing has changed."""
+        self.agreed = _agree(body, established=self.agreed is not None)
+
+    def take_answer(self, body: bytes) -> None:
+        """The peer's answer to our offer. Raises NotAcceptable, and nothing has changed."""
+        agreed = _agree(body, established=False)
+        self.offer_pending = False
+        self.agreed = agreed
+
+    def answer(self) -> bytes:
+        """The answer to the offer that was taken last."""
+        if self.agreed is None or self.address is None:
+            raise RuntimeError("an answer needs an offer and an address")
+        theirs, terms = self.agreed.theirs, self.agreed.terms
+        media = tuple(
+            self._accepted(line, terms) if at == self.agreed.line else _rejected(line)
+            for at, line in enumerate(theirs.media)
+        )
+        return self._print(media, theirs.timing)
+
+    def offer(self) -> bytes:
+        """Our own offer, for an INVITE that brought none: what was agreed before, and otherwise all that we know."""
+        if self.address is None:
+            raise RuntimeError("an offer needs an address")
+        self.offer_pending = True
+        port = self.address[1]
+        maps = [("0", RtpMap("PCMU", 8000)), ("8", RtpMap("PCMA", 8000))]
+        if self.agreed and self.terms.codec is Codec.PCMA:
+            maps.reverse()
+        event = str(self.terms.telephone_event or OWN_TELEPHONE_EVENT)
+        maps.append((event, RtpMap("TELEPHONE-EVENT", 8000)))
+        audio = MediaDescription(
+            kind="audio",
+            port=port,
+            protocol="RTP/AVP",
+            formats=tuple(name for name, _ in maps),
+            direction=Direction.SENDRECV,
+            rtpmaps=tuple(maps),
+            attributes=(("fmtp", f"{event} 0-15"), ("ptime", str(PTIME_MS))),
+        )
+        media = [audio]
+        if self.agreed:
+            media = [
+                audio if at == self.agreed.line else _rejected(line) for at, line in enumerate(self.agreed.theirs.media)
+            ]
+        return self._print(tuple(media), "0 0")
+
+    def _accepted(self, line: MediaDescription, terms: MediaTerms) -> MediaDescription:
+        assert self.address is not None
+        if line.port == 0:
+            return _rejected(line)
+        port = self.address[1]
+        maps = [(str(terms.payload_type), RtpMap(terms.codec.value, 8000))]
+        attributes: list[tuple[str, str | None]] = []
+        if terms.telephone_event is not None:
+            maps.append((str(terms.telephone_event), RtpMap("TELEPHONE-EVENT", 8000)))
+            attributes.append(("fmtp", f"{terms.telephone_event} 0-15"))
+        attributes.append(("ptime", str(PTIME_MS)))
+        return MediaDescription(
+            kind="audio",
+            port=port,
+            protocol=line.protocol,
+            formats=tuple(name for name, _ in maps),
+            direction=self._answered_direction(),
+            rtpmaps=tuple(maps),
+            attributes=tuple(attributes),
+        )
+
+    def _answered_direction(self) -> Direction:
+        """The mirror of the offered direction (RFC 3264 6.1), also for an old-style hold."""
+        assert self.agreed is not None
+        theirs = self.agreed.theirs
+        offered = theirs.direction_of(theirs.media[self.agreed.line])
+        return Direction.of(sends=offered.receives, receives=offered.sends)
+
+    def _print(self, media: tuple[MediaDescription, ...], timing: str) -> bytes:
+        """The version grows when what is said differs from what was said before (RFC 3264 8)."""
+        assert self.address is not None
+        host = self.address[0]
+        origin = Origin("offhook", self._session_id, str(self._version), host)
+        description = SessionDescription(origin=origin, media=media, connection=host, timing=timing)
+        if self._printed is not None and description != self._printed:
+            self._version += 1
+            description = replace(description, origin=replace(origin, version=str(self._version)))
+        self._printed = description
+        return str(description).encode()
+
+
+def _agree(body: bytes, *, established: bool) -> Agreed:
+    """Take the first usable audio line.
+
+    `established`: a call in progress may switch its audio off (port 0), which is a hold in both directions.
+    """
+    try:
+        theirs = parse_session_description(body)
+    except SdpInvalid as error:
+        raise NotAcceptable(399, f"The session description cannot be read: {error}") from error
+    problem = NotAcceptable(304, "No audio is offered")
+    for at, line in enumerate(theirs.media):
+        if line.kind != "audio":
+            continue
+        if line.port == 0 and not established:
+            continue
+        if line.protocol.upper() not in USABLE_PROTOCOLS:
+            problem = NotAcceptable(302, f"{line.protocol[:32]} is not spoken here, RTP/AVP is".replace('"', ""))
+            continue
+        terms = _terms(theirs, line)
+        if terms is not None:
+            return Agreed(theirs=theirs, line=at, terms=terms, held=not terms.sending)
+        problem = NotAcceptable(305, "None of PCMU and PCMA is offered")
+    raise problem
+
+
+def _terms(theirs: SessionDescription, line: MediaDescription) -> MediaTerms | None:
+    chosen: tuple[Codec, int] | None = None
+    telephone_event: int | None = None
+    for name in line.formats:
+        rtpmap = line.mapped(name)
+        if rtpmap is None or rtpmap.clock != 8000 or not (name.isascii() and name.isdigit() and int(name[:4]) < 128):
+            continue
+        if chosen is None and rtpmap.encoding in CODECS:
+            chosen = CODECS[rtpmap.encoding], int(name)
+        elif telephone_event is None and rtpmap.encoding == "TELEPHONE-EVENT":
+            telephone_event = int(name)
+    if chosen is None:
+        return None
+    host = literal_address(theirs.connection_of(line))
+    direction = theirs.direction_of(line)
+    connection = theirs.connection_of(line)
+    silenced = connection in {"0.0.0.0", "::"}  # noqa: S104 -- an old-style hold (RFC 2543)
+    return MediaTerms(
+        codec=chosen[0],
+        payload_type=chosen[1],
+        remote=(host, line.port) if host and line.port else None,
+        telephone_event=telephone_event,
+        sending=direction.receives and not silenced and line.port > 0,
+        receiving=direction.sends and line.port > 0,
+    )
+
+
+def _rejected(line: MediaDescription) -> MediaDescription:
+    return MediaDescription(kind=line.kind, port=0, protocol=line.protocol, formats=line.formats)

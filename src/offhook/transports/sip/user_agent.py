@@ -1,0 +1,397 @@
+"""The user agent server (RFC 3261 8.2): from bytes to transactions, and on to calls. Pure: no socket, no clock.
+
+`receive`, `obey` and `advance` return what follows; `next_deadline` is the earliest of all machines below.
+"""
+
+import hashlib
+import heapq
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
+
+from offhook.transports.sip.body import UnsupportedBody
+from offhook.transports.sip.call import Call, CallEffect, Happened, RequestBegan, refusal_of
+from offhook.transports.sip.dialog import DialogId
+from offhook.transports.sip.hop import Flow, Ms, Send
+from offhook.transports.sip.message import SipRequest, SipResponse, Unreadable, parse_message
+from offhook.transports.sip.offer_answer import NotAcceptable
+from offhook.transports.sip.request_checks import Refusal, refusal_of_invite, refusal_of_request
+from offhook.transports.sip.response import build_response, capabilities, response_hop
+from offhook.transports.sip.transaction import (
+    AckArrived,
+    Answered,
+    Effect,
+    InviteServerTransaction,
+    Key,
+    NonInviteClientTransaction,
+    NonInviteServerTransaction,
+    ServerTransaction,
+    State,
+    TimedOut,
+    cancelled_key,
+    client_key,
+    server_key,
+)
+
+MAX_CALLS: Final = 4000
+MAX_TRANSACTIONS: Final = 50_000
+RETRY_WHEN_FULL_SECONDS: Final = 5
+KEEP_ALIVE: Final = b"\r\n\0 \t"
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """Order: tell the caller that it rings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Order: take the call; RTP is expected at host and port."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Order: do not take the call."""
+
+    status: int
+    reason: str
+    retry_after_seconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Order: end the call in whatever state it is."""
+
+    cause: str
+
+
+Order: TypeAlias = Ring | Answer | Refuse | HangUp
+
+
+@dataclass(frozen=True, slots=True)
+class CallArrived:
+    """A new call, waiting for orders."""
+
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something for the log."""
+
+    event: str
+    detail: str
+
+
+Outcome: TypeAlias = Send | CallArrived | Happened | Noted
+
+
+class _Machine(Protocol):
+    @property
+    def next_deadline(self) -> Ms | None: ...
+
+
+class _Deadlines:
+    """The deadlines of many machines, earliest first; entries that were overtaken are passed over."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[Ms, int, _Machine]] = []
+        self._planned: dict[int, Ms] = {}
+        self._count = 0
+
+    def plan(self, machine: _Machine) -> None:
+        """Note the machine's deadline, which may have changed."""
+        deadline = machine.next_deadline
+        if deadline is None:
+            self._planned.pop(id(machine), None)
+        elif self._planned.get(id(machine)) != deadline:
+            self._planned[id(machine)] = deadline
+            self._count += 1
+            heapq.heappush(self._heap, (deadline, self._count, machine))
+
+    @property
+    def next(self) -> Ms | None:
+        while self._heap:
+            deadline, _, machine = self._heap[0]
+            if self._planned.get(id(machine)) == deadline:
+                return deadline
+            heapq.heappop(self._heap)
+        return None
+
+    def pop_due(self, now: Ms) -> _Machine | None:
+        """A machine whose deadline has come; it must be planned again afterwards."""
+        if self.next is None or self._heap[0][0] > now:
+            return None
+        machine = heapq.heappop(self._heap)[2]
+        self._planned.pop(id(machine), None)
+        return machine
+
+
+class UserAgent:
+    """Every transaction and every call of one listener."""
+
+    def __init__(self, *, max_calls: int = MAX_CALLS, max_transactions: int = MAX_TRANSACTIONS) -> None:
+        self.refusing: Refusal | None = None
+        self._max_calls = max_calls
+        self._max_transactions = max_transactions
+        self._servers: dict[Key, ServerTransaction] = {}
+        self._clients: dict[Key, tuple[NonInviteClientTransaction, Call]] = {}
+        self._calls: dict[DialogId, Call] = {}
+        self._invites: dict[Key, Call] = {}
+        self._unmerged: dict[Key, Key] = {}
+        self._merge_keys: dict[Key, Key] = {}
+        self._deadlines = _Deadlines()
+        self._secret = secrets.token_bytes(16)
+
+    @property
+    def next_deadline(self) -> Ms | None:
+        return self._deadlines.next
+
+    @property
+    def calls(self) -> int:
+        """Calls in progress, with those whose BYE is not answered yet."""
+        return len(self._calls)
+
+    @property
+    def transactions(self) -> int:
+        return len(self._servers) + len(self._clients)
+
+    @property
+    def awaits_answers(self) -> bool:
+        """Whether a request of ours is still unanswered."""
+        return any(client.state in {State.TRYING, State.PROCEEDING} for client, _ in self._clients.values())
+
+    # --- what comes in
+
+    def receive(
+        self, data: bytes, flow: Flow, now: Ms, *, stranger: bool = False, from_stream: bool = False
+    ) -> list[Outcome]:
+        """One message. A `stranger` is answered 403 without leaving a trace here (contract D42)."""
+        if not data.strip(KEEP_ALIVE):
+            return []
+        try:
+            message = parse_message(data, from_stream=from_stream)
+        except Unreadable as error:
+            return [Noted("sip_message_unreadable", str(error))]
+        if isinstance(message, SipResponse):
+            return [] if stranger else self._receive_response(message, now)
+        if message.method == "ACK":
+            return [] if stranger or message.defect else self._receive_ack(message, now)
+        if stranger:
+            return self._answer_statelessly(message, flow, Refusal(403, "Calls from this address are not accepted"))
+        if message.defect is not None:
+            refusal = Refusal(message.defect.status, message.defect.reason)
+            return [
+                *self._answer_statelessly(message, flow, refusal),
+                Noted("sip_request_defective", f"{message.method[:32]}: {refusal.reason}"),
+            ]
+        known = self._servers.get(server_key(message))
+        if known is not None:
+            return self._settle(known, known.receive(message, now), now)
+        return self._receive_new(message, flow, now)
+
+    def obey(self, call: Call, order: Order, now: Ms) -> list[Outcome]:
+        """Do what the house wants of a call."""
+        match order:
+            case Ring():
+                effects = call.ring(now)
+            case Answer(host, port):
+                effects = call.answer(host, port, now)
+            case Refuse(status, reason, retry_after):
+                effects = call.refuse(status, reason, retry_after, now)
+            case HangUp(cause):
+                effects = call.hang_up(cause, now)
+        return self._settle_call(call, effects)
+
+    def advance(self, now: Ms) -> list[Outcome]:
+        """Let every machine whose deadline has come do its part."""
+        outcomes: list[Outcome] = []
+        while (machine := self._deadlines.pop_due(now)) is not None:
+            if isinstance(machine, Call):
+                outcomes += self._settle_call(machine, machine.advance(now))
+            elif isinstance(machine, NonInviteClientTransaction):
+                outcomes += self._settle_client(machine, machine.advance(now))
+            elif isinstance(machine, InviteServerTransaction | NonInviteServerTransaction):
+                outcomes += self._settle(machine, machine.advance(now), now)
+        return outcomes
+
+    # --- requests
+
+    def _receive_ack(self, ack: SipRequest, now: Ms) -> list[Outcome]:
+        known = self._servers.get(server_key(ack))
+        if known is not None:
+            return self._settle(known, known.receive(ack, now), now)
+        call = self._calls.get(_dialog_id(ack))
+        return self._settle_call(call, call.acknowledged(ack, now)) if call else []
+
+    def _receive_new(self, request: SipRequest, flow: Flow, now: Ms) -> list[Outcome]:
+        if len(self._servers) >= self._max_transactions:
+            refusal = Refusal(503, "Too many transactions", (("Retry-After", str(RETRY_WHEN_FULL_SECONDS)),))
+            return [*self._answer_statelessly(request, flow, refusal), Noted("sip_full", "transactions")]
+        transaction = self._begin(request, flow)
+        if request.method == "CANCEL":
+            return self._receive_cancel(request, flow, transaction, now)
+        refusal_or_none = refusal_of_request(request)
+        if refusal_or_none is not None:
+            return self._answer(request, flow, transaction, refusal_or_none, now)
+        if request.to_tag or request.method in {"BYE", "UPDATE", "INFO"}:
+            call = self._calls.get(_dialog_id(request))
+            if call is None:
+                return self._answer(request, flow, transaction, Refusal(481), now)
+            effects = call.requested(request, flow, transaction, now)
+            return [*self._settle(transaction, (), now), *self._settle_call(call, effects)]
+        if self._is_merged(request, transaction.key):
+            return self._answer(request, flow, transaction, Refusal(482, "Merged request"), now)
+        if self.refusing is not None:
+            return self._answer(request, flow, transaction, self.refusing, now)
+        if request.method == "OPTIONS":
+            return self._answer(request, flow, transaction, Refusal(200, None, tuple(capabilities())), now)
+        assert isinstance(transaction, InviteServerTransaction)
+        return self._receive_invite(request, flow, transaction, now)
+
+    def _receive_cancel(self, cancel: SipRequest, flow: Flow, transaction: ServerTransaction, now: Ms) -> list[Outcome]:
+        """RFC 3261 9.2: the CANCEL has an answer of its own; the INVITE gets 487 if it has none yet."""
+        key = cancelled_key(cancel)
+        if key not in self._servers:
+            return self._answer(cancel, flow, transaction, Refusal(481), now)
+        call = self._invites.get(key)
+        tag = call.dialog.id.local_tag if call else ""
+        outcomes = self._answer(cancel, flow, transaction, Refusal(200), now, to_tag=tag)
+        return [*outcomes, *self._settle_call(call, call.cancelled(now))] if call else outcomes
+
+    def _receive_invite(
+        self, invite: SipRequest, flow: Flow, transaction: InviteServerTransaction, now: Ms
+    ) -> list[Outcome]:
+        refusal = refusal_of_invite(invite)
+        if refusal is None and len(self._calls) >= self._max_calls:
+            refusal = Refusal(503, "Too many calls", (("Retry-After", str(RETRY_WHEN_FULL_SECONDS)),))
+        if refusal is not None:
+            return self._answer(invite, flow, transaction, refusal, now)
+        try:
+            call = Call(invite, flow, transaction)
+        except (UnsupportedBody, NotAcceptable) as error:
+            status, headers = refusal_of(error)
+            return self._answer(invite, flow, transaction, Refusal(status, None, tuple(headers)), now)
+        self._calls[call.dialog.id] = call
+        self._invites[transaction.key] = call
+        trying = transaction.respond(build_response(invite, flow, 100), now)
+        return [*self._settle(transaction, trying, now), CallArrived(call)]
+
+    def _begin(self, request: SipRequest, flow: Flow) -> ServerTransaction:
+        key = server_key(request)
+        hop = response_hop(request, flow)
+        transaction: ServerTransaction
+        if request.method == "INVITE":
+            transaction = InviteServerTransaction(key, hop)
+        else:
+            transaction = NonInviteServerTransaction(key, hop)
+        self._servers[key] = transaction
+        return transaction
+
+    def _is_merged(self, request: SipRequest, key: Key) -> bool:
+        """RFC 3261 8.2.2.2: the same request by another path."""
+        merge_key = (request.call_id, request.from_tag, str(request.cseq.sequence), request.method)
+        first = self._unmerged.setdefault(merge_key, key)
+        if first == key:
+            self._merge_keys[key] = merge_key
+        return first != key
+
+    # --- answers
+
+    def _answer(
+        self,
+        request: SipRequest,
+        flow: Flow,
+        transaction: ServerTransaction,
+        refusal: Refusal,
+        now: Ms,
+        *,
+        to_tag: str = "",
+    ) -> list[Outcome]:
+        response = build_response(
+            request,
+            flow,
+            refusal.status,
+            refusal.reason,
+            to_tag=to_tag or self._stateless_tag(request),
+            headers=refusal.headers,
+        )
+        return self._settle(transaction, transaction.respond(response, now), now)
+
+    def _answer_statelessly(self, request: SipRequest, flow: Flow, refusal: Refusal) -> list[Outcome]:
+        tag = self._stateless_tag(request)
+        response = build_response(request, flow, refusal.status, refusal.reason, to_tag=tag, headers=refusal.headers)
+        return [Send(response.data, response_hop(request, flow))]
+
+    def _stateless_tag(self, request: SipRequest) -> str:
+        """The same tag for the same request each time (RFC 3261 8.2.7)."""
+        text = f"{request.call_id}\n{request.vias[0]}".encode("utf-8", "surrogateescape")
+        return hashlib.blake2b(text, key=self._secret, digest_size=8).hexdigest()
+
+    def _receive_response(self, response: SipResponse, now: Ms) -> list[Outcome]:
+        known = self._clients.get(client_key(response))
+        return self._settle_client(known[0], known[0].receive(response, now)) if known else []
+
+    # --- bookkeeping
+
+    def _settle(self, transaction: ServerTransaction, effects: Iterable[Effect], now: Ms) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for effect in effects:
+            if isinstance(effect, Send):
+                outcomes.append(effect)
+            elif isinstance(effect, TimedOut):
+                outcomes.append(Noted("sip_refusal_unacknowledged", f"timer {effect.timer}"))
+            elif isinstance(effect, AckArrived) and (call := self._invites.get(transaction.key)):
+                outcomes += self._settle_call(call, call.acknowledged(effect.ack, now))
+        self._keep_or_forget(transaction)
+        return outcomes
+
+    def _keep_or_forget(self, transaction: ServerTransaction) -> None:
+        self._deadlines.plan(transaction)
+        if transaction.state is State.TERMINATED:
+            self._servers.pop(transaction.key, None)
+            self._invites.pop(transaction.key, None)
+            merge_key = self._merge_keys.pop(transaction.key, None)
+            if merge_key is not None:
+                self._unmerged.pop(merge_key, None)
+
+    def _settle_client(self, client: NonInviteClientTransaction, effects: Iterable[Effect]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        _, call = self._clients[client.key]
+        for effect in effects:
+            if isinstance(effect, Send):
+                outcomes.append(effect)
+            elif isinstance(effect, Answered | TimedOut):
+                call.bye_over()
+                self._forget_if_over(call)
+                if isinstance(effect, TimedOut):
+                    outcomes.append(Noted("sip_bye_unanswered", f"timer {effect.timer}"))
+        self._deadlines.plan(client)
+        if client.state is State.TERMINATED:
+            del self._clients[client.key]
+        return outcomes
+
+    def _settle_call(self, call: Call, effects: Iterable[CallEffect]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for effect in effects:
+            if isinstance(effect, RequestBegan):
+                self._clients[effect.transaction.key] = (effect.transaction, call)
+                self._deadlines.plan(effect.transaction)
+            else:
+                outcomes.append(effect)
+        self._keep_or_forget(call.transaction)
+        self._deadlines.plan(call)
+        self._forget_if_over(call)
+        return outcomes
+
+    def _forget_if_over(self, call: Call) -> None:
+        if call.over:
+            self._calls.pop(call.dialog.id, None)
+
+
+def _dialog_id(request: SipRequest) -> DialogId:
+    return DialogId(request.call_id, request.to_tag, request.from_tag)
