@@ -1,7 +1,7 @@
 """One engine in a process of its own, as the service process sees it: start, send frames, hear frames, notice its end.
 
 It uses the event loop's readers and writers and no tasks, so starting again after a death is possible from any place,
-at once. The child is ended with this object, and ends by itself when the service process is gone (`frames.ServiceLink`).
+at once. The child is ended by `stop`, and ends by itself when the service process is gone (`frames.ServiceLink`).
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """espeak-ng in a process of its own: `python -m offhook.speech.espeak_process <descriptor>`.
 
 The library is GPL-3 and keeps one synthesis at a time in global state; here is the only place that loads it. Requests
-are spoken one after another in the order in which they came (a second of speech takes about a millisecond), and a request
-that is cancelled stops within one callback of the library, about 60 ms of audio.
+are spoken one after another in the order in which they came (a second of speech takes about a millisecond); one that is
+cancelled stops within one callback of the library, about 60 ms of audio.
 """
 
 import ctypes

@@ -70,7 +70,7 @@ class ServiceLink:
     """The engine's side of the link: the file descriptor of a connected socket is the process's first argument.
 
     A thread of its own reads, so that a request to cancel is seen while the engine works. The process ends at once when
-    the service process is gone, and only then: signals meant for the service (Ctrl-C, a drain) must not silence a farewell.
+    the service process is gone, and only then: signals meant for the service (Ctrl-C, a drain) silence no farewell.
     """
 
     def __init__(self, descriptor: int) -> None:
