@@ -1,4 +1,4 @@
-"""What a flow decides before a call begins, resolved once into one frozen value; every limit of the contract by name."""
+"""What a flow decides before a call begins, resolved once into one frozen value; the contract's limits by name."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -7,7 +7,12 @@ from offhook.protocol.session import Session
 from offhook.protocol.speech_options import BargeInConfig
 
 END_OF_TURN_SILENCE_MS: Final = 600
+DEFAULT_BARGE_IN: Final = BargeInConfig()
 FINAL_WORDS_WITHIN_MS: Final = 1000
+PLAYBACK_STOPS_WITHIN_MS: Final = 1000
+DIGIT_SENT_WITHIN_MS: Final = 2000
+FAREWELL_WITHIN_MS: Final = 30_000
+HUNG_UP_WITHIN_MS: Final = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,8 @@ class CallSettings:
     """All that the core needs to know of a call and its flow.
 
     `began_at` is the Unix time in ms at which `now` was 0. `sends_speech_started`: the app is on a WebSocket.
+    `transcriber`, `languages` and `custom_vocabulary` are what recognition begins with: `configure_transcription`
+    replaces parts of them (D13).
     """
 
     session: Session
@@ -33,10 +40,13 @@ class CallSettings:
     reports_spoken_text: bool = False
     reports_language: bool = False
     answer_after_ms: int = 0
-    barge_in: BargeInConfig = BargeInConfig()
+    barge_in: BargeInConfig = DEFAULT_BARGE_IN
     end_of_turn_silence_ms: int = END_OF_TURN_SILENCE_MS
     max_call_ms: int = 7_200_000
     time_limit_notice: str = "This call has reached its time limit. Goodbye."
     answer_wait_ms: int = 5000
     fallback: Fallback = Fallback()
     default_country: str | None = None
+    transcriber: str | None = None
+    languages: tuple[str, ...] = ()
+    custom_vocabulary: tuple[str, ...] = ()

@@ -59,14 +59,16 @@ class PlayUrl:
 
 @dataclass(frozen=True, slots=True)
 class StopPlayback:
-    """Cut this utterance (20 ms ramp) and forget what was prepared for it. `PlaybackFinished` follows if it had begun to play."""
+    """Cut this utterance (20 ms ramp) and forget what was prepared for it. `PlaybackFinished` follows if it had begun
+    to play."""
 
     utterance: int
 
 
 @dataclass(frozen=True, slots=True)
 class StopOnVoice:
-    """Arm the reflex: the media process cuts this utterance itself at voice onset, from `not_before_ms` after its first packet on."""
+    """Arm the reflex: the media process cuts this utterance itself at voice onset, from `not_before_ms` after its first
+    packet on."""
 
     utterance: int
     not_before_ms: Ms
