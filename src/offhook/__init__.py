@@ -1,0 +1,130 @@
+"""Offhook: software that answers the telephone. These are the SDK's public names, by hand; nothing else.
+
+```python
+from offhook import Assistant, Hangup, Speak
+```
+
+Names are loaded when they are first used: `import offhook` costs nothing, and the parts of the service that need no SDK
+do not load it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from offhook.errors import OffhookError
+    from offhook.protocol.actions import (
+        Action,
+        Audio,
+        BargeIn,
+        ConfigureTranscription,
+        Dtmf,
+        GatherDtmf,
+        Hangup,
+        MixAudio,
+        Speak,
+        Transfer,
+    )
+    from offhook.protocol.events import (
+        AssistantSpeak,
+        AssistantSpeechEnded,
+        DtmfReceived,
+        Event,
+        RecognisedWord,
+        SessionEnd,
+        SessionStart,
+        UserInputTimeout,
+        UserSpeak,
+        UserSpeechStarted,
+    )
+    from offhook.protocol.json_codec import EventInvalid, EventTypeUnknown, event_to_json, read_event
+    from offhook.protocol.mistakes import Mistake, MistakesFound
+    from offhook.protocol.session import Session
+    from offhook.protocol.speech_options import (
+        BargeInConfig,
+        BargeInStrategy,
+        TranscriptionProvider,
+        TtsConfig,
+        TtsProvider,
+        VadConfig,
+    )
+    from offhook.sdk.assistant import AiFlowAssistant, Assistant
+    from offhook.sdk.handlers import HandlerFailed
+    from offhook.sdk.http_answer import HttpAnswer
+    from offhook.sdk.replies import Reply
+
+__all__ = [
+    "Action",
+    "AiFlowAssistant",
+    "Assistant",
+    "AssistantSpeak",
+    "AssistantSpeechEnded",
+    "Audio",
+    "BargeIn",
+    "BargeInConfig",
+    "BargeInStrategy",
+    "ConfigureTranscription",
+    "Dtmf",
+    "DtmfReceived",
+    "Event",
+    "EventInvalid",
+    "EventTypeUnknown",
+    "GatherDtmf",
+    "HandlerFailed",
+    "Hangup",
+    "HttpAnswer",
+    "Mistake",
+    "MistakesFound",
+    "MixAudio",
+    "OffhookError",
+    "RecognisedWord",
+    "Reply",
+    "Session",
+    "SessionEnd",
+    "SessionStart",
+    "Speak",
+    "TranscriptionProvider",
+    "Transfer",
+    "TtsConfig",
+    "TtsProvider",
+    "UserInputTimeout",
+    "UserSpeak",
+    "UserSpeechStarted",
+    "VadConfig",
+    "event_to_json",
+    "read_event",
+]
+
+_HOMES = {
+    "offhook.errors": "OffhookError",
+    "offhook.protocol.actions": (
+        "Action Audio BargeIn ConfigureTranscription Dtmf GatherDtmf Hangup MixAudio Speak Transfer"
+    ),
+    "offhook.protocol.events": (
+        "AssistantSpeak AssistantSpeechEnded DtmfReceived Event RecognisedWord SessionEnd SessionStart "
+        "UserInputTimeout UserSpeak UserSpeechStarted"
+    ),
+    "offhook.protocol.json_codec": "EventInvalid EventTypeUnknown event_to_json read_event",
+    "offhook.protocol.mistakes": "Mistake MistakesFound",
+    "offhook.protocol.session": "Session",
+    "offhook.protocol.speech_options": (
+        "BargeInConfig BargeInStrategy TranscriptionProvider TtsConfig TtsProvider VadConfig"
+    ),
+    "offhook.sdk.assistant": "AiFlowAssistant Assistant",
+    "offhook.sdk.handlers": "HandlerFailed",
+    "offhook.sdk.http_answer": "HttpAnswer",
+    "offhook.sdk.replies": "Reply",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'offhook' has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

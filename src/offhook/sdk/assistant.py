@@ -1,0 +1,231 @@
+"""`Assistant`: handlers by event, and everything that answers with them (contract section 8)."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from typing import Any, Self, TypeAlias, TypeVar
+
+from offhook.protocol.actions import Action
+from offhook.protocol.events import (
+    AssistantSpeak,
+    AssistantSpeechEnded,
+    DtmfReceived,
+    Event,
+    SessionEnd,
+    SessionStart,
+    UserInputTimeout,
+    UserSpeak,
+    UserSpeechStarted,
+)
+from offhook.protocol.json_codec import BODY_LIMIT, EventInvalid, EventTypeUnknown, read_event
+from offhook.protocol.session import Session
+from offhook.sdk import asgi, http_answer
+from offhook.sdk.handlers import Handler, HandlerFailed, HandlerSlot, replies
+from offhook.sdk.http_answer import HttpAnswer
+from offhook.sdk.own_loop import OwnLoop
+from offhook.sdk.replies import actions_of
+from offhook.sdk.session_lines import SessionLines
+from offhook.sdk.websocket import WebSocketConnection, serve_connection
+
+log = logging.getLogger("offhook.assistant")
+
+Send: TypeAlias = Callable[[Sequence[Action]], Awaitable[None]]
+EventT = TypeVar("EventT")
+
+SYNC_HANDLERS_AT_ONCE = 64
+
+
+class Assistant:
+    """An assistant for telephone calls: an app that answers Offhook's events.
+
+    ```python
+    assistant = Assistant()
+
+    @assistant.on_user_speak
+    def answer(event):
+        return f"You said: {event.text}"
+    ```
+
+    It is itself an ASGI 3 application for HTTP POST and WebSocket (`uvicorn my_app:assistant`). Other frameworks:
+    `answer_request` (sync), `answer` (async), `handle_websocket` (the `websockets` package), `on_event` (an event in,
+    actions out).
+
+    Args:
+        token: the secret that the service sends as `X-API-TOKEN`; None accepts everybody, with one warning (D35a).
+        api_key: the same, under the name of the AI Flow documents.
+        debug: log every event and action, with what people said.
+        on_…: handlers, as an alternative to the decorators of the same names.
+    """
+
+    def __init__(
+        self,
+        *,
+        token: str | None = None,
+        api_key: str | None = None,
+        debug: bool = False,
+        on_session_start: Handler[SessionStart] | None = None,
+        on_user_speak: Handler[UserSpeak] | None = None,
+        on_user_barge_in: Handler[UserSpeak] | None = None,
+        on_user_speech_started: Handler[UserSpeechStarted] | None = None,
+        on_dtmf_received: Handler[DtmfReceived] | None = None,
+        on_assistant_speak: Handler[AssistantSpeak] | None = None,
+        on_assistant_speech_ended: Handler[AssistantSpeechEnded] | None = None,
+        on_user_input_timeout: Handler[UserInputTimeout] | None = None,
+        on_session_end: Handler[SessionEnd] | None = None,
+    ) -> None:
+        self._token = token or api_key or None
+        self._debug = debug
+        self._lines = SessionLines()
+        self._threads = ThreadPoolExecutor(SYNC_HANDLERS_AT_ONCE, thread_name_prefix="offhook-handler")
+        self._own_loop = OwnLoop()
+        self._warned: set[str] = set()
+        self.on_session_start = _slot("on_session_start", on_session_start)
+        self.on_user_speak = _slot("on_user_speak", on_user_speak)
+        self.on_user_barge_in = _slot("on_user_barge_in", on_user_barge_in)
+        self.on_user_speech_started = _slot("on_user_speech_started", on_user_speech_started)
+        self.on_dtmf_received = _slot("on_dtmf_received", on_dtmf_received)
+        self.on_assistant_speak = _slot("on_assistant_speak", on_assistant_speak)
+        self.on_assistant_speech_ended = _slot("on_assistant_speech_ended", on_assistant_speech_ended)
+        self.on_user_input_timeout = _slot("on_user_input_timeout", on_user_input_timeout)
+        self.on_session_end = _slot("on_session_end", on_session_end)
+
+    @classmethod
+    def create(cls, **options: Any) -> Self:
+        """The constructor under the name of the AI Flow documents; the same options."""
+        return cls(**options)
+
+    # --- events in, actions out
+
+    def state(self, of: Event | Session | str) -> dict[str, Any]:
+        """The session's own dict, from its first event until after `session_end` (D35). Yours to fill."""
+        session = of if isinstance(of, Session | str) else of.session
+        return self._lines.line(session if isinstance(session, str) else session.id).state
+
+    async def on_event(self, event: Event | bytes | str) -> list[Action]:
+        """Answer one event, and return all actions once the handler is done; for integrations of your own.
+
+        Raises:
+            EventInvalid, EventTypeUnknown: `event` was JSON, and is no event that can be handled.
+            HandlerFailed: the handler raised, or returned what cannot be sent.
+        """
+        collected: list[Action] = []
+
+        async def collect(actions: Sequence[Action]) -> None:
+            collected.extend(actions)
+
+        await self.answer_event(read_event(event) if isinstance(event, bytes | str) else event, collect)
+        return collected
+
+    async def answer_event(self, event: Event, send: Send) -> None:
+        """Answer one event; `send` is awaited with the actions of each reply as it comes.
+
+        Waits for its turn within the session (D35). Raises:
+            HandlerFailed: the handler raised, or returned what cannot be sent. It is logged already.
+        """
+        slot = self._slot_for(event)
+        line = self._lines.line(event.session.id)
+        if self._debug:
+            log.info("event %s", event.model_dump_json(exclude_none=True))
+        call = self._call(slot, event, send)
+        failure = await line.run(event, call, latest_turn_only=slot.latest_turn_only)
+        if isinstance(event, SessionEnd):
+            self._lines.forget(event.session.id)
+        if failure is not None:
+            raise HandlerFailed(
+                f"{slot.name} failed: {failure}", remedy="See the traceback in the log.", code="handler_failed"
+            ) from failure
+
+    def _slot_for(self, event: Event) -> HandlerSlot[Any]:
+        if isinstance(event, UserSpeak) and event.barged_in and self.on_user_barge_in.handler is not None:
+            return self.on_user_barge_in
+        slot: HandlerSlot[Any] = getattr(self, f"on_{event.type}")
+        return slot
+
+    async def _call(self, slot: HandlerSlot[Any], event: Event, send: Send) -> BaseException | None:
+        """The wall around the developer's code: whatever it raises is logged and returned (D33)."""
+        if slot.handler is None:
+            return None
+        session_id = event.session.id
+        try:
+            async with aclosing(replies(slot.handler, event, self._threads)) as all_replies:
+                async for reply in all_replies:
+                    actions = actions_of(reply, session_id)
+                    if actions and isinstance(event, UserSpeechStarted | SessionEnd):
+                        self._warn_once(f"{slot.name}: what it returns is dropped; this event cannot be answered.")
+                    elif actions:
+                        self._show(actions)
+                        await send(actions)
+        except Exception as error:
+            log.exception("session %s: %s failed", session_id, slot.name)
+            return error
+        return None
+
+    def _show(self, actions: Sequence[Action]) -> None:
+        if self._debug:
+            for action in actions:
+                log.info("action %.2000s", action.model_dump_json(exclude_none=True))
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            log.warning(text)
+
+    # --- HTTP, WebSocket
+
+    def admits(self, token: str | None) -> bool:
+        """Whether a request with this `X-API-TOKEN` is welcome (D35a)."""
+        if self._token is None:
+            self._warn_once("No token is configured: every request is accepted. Set Assistant(token=…).")
+            return True
+        return http_answer.token_matches(self._token, token)
+
+    async def answer(self, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
+        """Answer one webhook request, for async frameworks. Never raises (D32, D33).
+
+        An async generator's replies are collected into one array: over HTTP there is one answer.
+        """
+        if not self.admits(http_answer.header(headers, http_answer.TOKEN_HEADER)):
+            return http_answer.WRONG_TOKEN
+        if len(body) > BODY_LIMIT:
+            return http_answer.TOO_LARGE
+        try:
+            return http_answer.with_actions(await self.on_event(body))
+        except EventInvalid as invalid:
+            return http_answer.refused(400, invalid.what, invalid.remedy, invalid.mistakes)
+        except EventTypeUnknown as unknown:
+            log.info("session %s: %s", unknown.session_id, unknown.message)
+            return http_answer.NOTHING_TO_DO
+        except HandlerFailed:
+            return http_answer.FAILED
+
+    def answer_request(self, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
+        """Answer one webhook request, for sync frameworks such as Flask and Django. Never raises (D32, D33).
+
+        ```python
+        @app.post("/webhook")
+        def webhook():
+            answer = assistant.answer_request(request.get_data(), request.headers)
+            return answer.body, answer.status, answer.headers
+        ```
+        """
+        return self._own_loop.run(self.answer(body, headers))
+
+    async def handle_websocket(self, connection: WebSocketConnection) -> None:
+        """Serve one connection of the `websockets` package: `websockets.serve(assistant.handle_websocket, …)`."""
+        await serve_connection(self, connection)
+
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        """ASGI 3: HTTP, WebSocket and lifespan."""
+        await asgi.serve(self, scope, receive, send)
+
+
+def _slot(name: str, handler: Handler[EventT] | None) -> HandlerSlot[EventT]:
+    slot: HandlerSlot[EventT] = HandlerSlot(name)
+    if handler is not None:
+        slot(handler)
+    return slot
+
+
+AiFlowAssistant = Assistant
+"""The name of the AI Flow documents."""

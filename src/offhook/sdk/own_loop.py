@@ -1,0 +1,34 @@
+"""An event loop in a thread of its own, for programs that have none (Flask, Django, a script)."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+ResultT = TypeVar("ResultT")
+
+
+class OwnLoop:
+    """Runs coroutines for sync callers, all on one loop, so that a session's order holds over the caller's threads."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """The result of `work`; the calling thread waits for it."""
+        return asyncio.run_coroutine_threadsafe(work, self._started()).result()
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        with self._guard:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="offhook-assistant", daemon=True).start()
+            return self._loop
+
+    def close(self) -> None:
+        """Stop the loop, if it ever ran."""
+        with self._guard:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._loop = None
