@@ -1,5 +1,6 @@
 """What a call needs to know of the flow it belongs to. Concrete engines and links are chosen in service/wiring.py."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -30,7 +31,8 @@ class Ears(Protocol):
 class Flow:
     """One flow, ready for calls.
 
-    `open_app(session_id, url)` opens the link to the flow's app, or to `url` (the second app of D26).
+    `open_app(session_id, url, tasks)` opens the link to the flow's app, or to `url` (the second app of D26); what the link
+    does are children of `tasks`.
     `settings(session, began_at)` resolves everything that the core decides by. `fetch(url)` brings the prompt of a
     `gather_dtmf` (D16).
     """
@@ -38,11 +40,10 @@ class Flow:
     id: str
     account_id: str
     settings: Callable[[Session, int], CallSettings]
-    open_app: Callable[[str, str | None], AppLink]
+    open_app: Callable[[str, str | None, asyncio.TaskGroup], AppLink]
     voice: Voice
     ears: Ears
     fetch: Callable[[str], AsyncIterator[SpeechChunk]]
-    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

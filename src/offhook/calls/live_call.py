@@ -41,7 +41,7 @@ from offhook.conversation.inputs import (
     VoiceStarted,
     VoiceStopped,
 )
-from offhook.conversation.outputs import Output, SendEvent
+from offhook.conversation.outputs import ConfigureRecognition, Output
 from offhook.media.messages import (
     TICK_MS,
     AudioEnd,
@@ -55,7 +55,6 @@ from offhook.media.messages import (
     VoicePause,
 )
 from offhook.protocol.actions import Action
-from offhook.protocol.events import SessionEnd
 from offhook.protocol.json_codec import RefusedAction
 from offhook.speech.transcriber import EarFailed, TranscriberStream, WordsHeard
 from offhook.transports.call_leg import CallLeg, LegConnected, LegDigit, LegEnded, LegFact, LegTermsChanged
@@ -82,6 +81,7 @@ class LiveCall:
         self._link: Final = link
         self._heart: Final = heart
         self._log: Final = log
+        self._settings: Final = settings
         self._core: Final = Conversation(settings)
         self._began: Final = heart.ms
         self._inbox: Final[deque[Input]] = deque()
@@ -117,18 +117,22 @@ class LiveCall:
 
     async def run(self) -> None:
         """Live until the call is over and its last event is delivered. A failure in here ends this call only."""
-        try:
+        async with asyncio.TaskGroup() as links:
             try:
-                async with asyncio.TaskGroup() as tasks:
-                    self._start(tasks)
-                    await self._over.wait()
-                    self._cancel_readers()
-            except* Exception as failures:  # noqa: BLE001 - the outer wall (house rule 7)
-                self._failure = failures
-            if self._failure is not None:
-                self._give_up(self._failure)
-        finally:
-            await self._close()
+                await self._live(links)
+                if self._failure is not None:
+                    self._give_up(self._failure)
+            finally:
+                await self._close()
+
+    async def _live(self, links: asyncio.TaskGroup) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._start(tasks, links)
+                await self._over.wait()
+                self._cancel_readers()
+        except* Exception as failures:  # noqa: BLE001 - the outer wall (house rule 7)
+            self._failure = failures
 
     def happened(self, fact: Input) -> None:
         """Take one fact: run the core to completion and obey. Facts that come of obeying wait for their turn."""
@@ -141,8 +145,6 @@ class LiveCall:
                 next_fact = self._inbox.popleft()
                 self._log.fact(self.now, next_fact)
                 self._obey(self._core.receive(next_fact, self.now))
-                if isinstance(next_fact, CallerHungUp):
-                    self._over.set()
         finally:
             self._taking = False
 
@@ -199,8 +201,8 @@ class LiveCall:
 
     # --- the call's tasks
 
-    def _start(self, tasks: asyncio.TaskGroup) -> None:
-        self._tasks = tasks
+    def _start(self, tasks: asyncio.TaskGroup, links: asyncio.TaskGroup) -> None:
+        self._tasks, self._links = tasks, links
         app = self._open_app(None)
         self._hands = Hands(
             leg=self._leg,
@@ -212,6 +214,9 @@ class LiveCall:
             note=self._note,
             open_app=self._open_app,
             listen=self._listen,
+            recognition=ConfigureRecognition(
+                self._settings.transcriber, self._settings.languages, self._settings.custom_vocabulary
+            ),
         )
         self._read(self._read_leg(self._leg.facts()))
         self._read(app.warm())
@@ -222,7 +227,7 @@ class LiveCall:
         self._readers.append(self._tasks.create_task(reader))
 
     def _open_app(self, url: str | None) -> AppLink:
-        app = self._flow.open_app(self.session.id, url)
+        app = self._flow.open_app(self.session.id, url, self._links)
         self._apps.append(app)
         self._read(self._read_app(app.facts()))
         return app
@@ -297,8 +302,8 @@ class LiveCall:
         for order in orders:
             self._log.order(self.now, order)
             self._hands.obey(order)
-            if isinstance(order, SendEvent) and isinstance(order.event, SessionEnd):
-                self._over.set()
+        if self._core.ended:
+            self._over.set()
 
     def _note(self, text: str) -> None:
         self._log.note(self.now, text)

@@ -61,6 +61,7 @@ class Hands:
         note: the call's log, for what the core need not know.
         open_app: opens the link to the second app of D26 and reads it from then on.
         listen: reads a recogniser's stream from now on.
+        recognition: what recognition begins with.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Hands:
         note: Callable[[str], None],
         open_app: Callable[[str], AppLink],
         listen: Callable[[TranscriberStream], None],
+        recognition: ConfigureRecognition,
     ) -> None:
         self._leg: Final = leg
         self._flow: Final = flow
@@ -85,6 +87,7 @@ class Hands:
         self._note: Final = note
         self._open_app: Final = open_app
         self._listen: Final = listen
+        self._recognition: Final = recognition
         self._loop_task: asyncio.Task[None] | None = None
         self.sound: Sound | None = None
         self.events_sent = 0
@@ -127,7 +130,7 @@ class Hands:
             return
         voice = AssistantVoice(self._link, row.lease, row.rate, self._tasks, self._happened)
         self.sound = Sound(row, voice, CallerEar(self._link, row.lease, row.rate))
-        self._configure(ConfigureRecognition(None, self._flow.languages, ()), self.sound)
+        self._configure(self._recognition, self.sound)
         self._leg.answer(row.host, row.port)
 
     def _obey_in_sound(

@@ -1,0 +1,329 @@
+"""The house, put together: the only place where concrete classes are chosen.
+
+`open_house` gives a house that is running: media process, engines, flows, register. Commands add listeners and decide how long.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import structlog
+
+from offhook.app_links.app_client import open_client
+from offhook.app_links.app_link import AppLink
+from offhook.app_links.webhook import WebhookLink
+from offhook.app_links.websocket import WebSocketLink
+from offhook.calls.call_log import CallWatcher, LogSink, LogWriter
+from offhook.calls.call_register import CallRegister
+from offhook.calls.flow import Dialled, Flow
+from offhook.calls.heartbeat import Heartbeat
+from offhook.calls.media_link import MediaLink, ProcessMediaLink
+from offhook.errors import OffhookError
+from offhook.protocol.session import Session
+from offhook.protocol.speech_options import same_name
+from offhook.service.call_log_keeper import CallLogKeeper
+from offhook.service.engine_names import engine_named
+from offhook.service.flow_book import FlowBook
+from offhook.service.flow_terms import call_settings
+from offhook.service.prompt_fetch import PromptFetch
+from offhook.service.settings import Flow as FlowSettings
+from offhook.service.settings import Settings, Speech, Trunk
+from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
+from offhook.speech.synthesizer import Synthesizer
+from offhook.speech.synthesizer_chain import SynthesizerChain
+from offhook.speech.synthesizers.espeak import EspeakSynthesizer
+from offhook.speech.synthesizers.scripted import ScriptedSynthesizer
+from offhook.speech.transcriber import Transcriber
+from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
+from offhook.speech.transcribers.scripted import ScriptedTranscriber
+from offhook.transports.sip.listener import SipListener
+
+logger = structlog.get_logger()
+
+EMBEDDED_VOICE: Final = "espeak"
+EMBEDDED_EAR: Final = "pocketsphinx"
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Every engine of this service that could be started, by name."""
+
+    voices: Mapping[str, Synthesizer]
+    ears: Mapping[str, Transcriber]
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A running house."""
+
+    settings: Settings
+    link: MediaLink
+    heart: Heartbeat
+    register: CallRegister
+    engines: Engines
+    keeper: CallLogKeeper | None
+
+
+@asynccontextmanager
+async def open_house(
+    settings: Settings, *, watch: Callable[[Session], CallWatcher | None] = lambda _: None
+) -> AsyncIterator[House]:
+    """Start everything but listeners and HTTP, and stop it in the opposite order.
+
+    Raises OffhookError when a part without which no call can be taken does not start.
+    """
+    async with AsyncExitStack() as stack:
+        link = ProcessMediaLink(
+            host=_media_host(settings), ports=settings.sip.rtp_ports, max_calls=settings.limits.max_calls
+        )
+        await link.start()
+        stack.push_async_callback(link.stop)
+        engines = await _start_engines(settings, stack)
+        client = await stack.enter_async_context(open_client())
+        prompts = await stack.enter_async_context(PromptFetch(settings.limits.prompt_networks))
+        logs, keeper = _open_logs(settings.storage.call_logs, settings.storage.keep_days, stack)
+        heart = Heartbeat(link)
+        flows = {
+            flow.id: _flow(flow, settings.speech, engines=engines, client=client, prompts=prompts)
+            for flow in settings.flows
+        }
+        register = CallRegister(
+            link=link,
+            heart=heart,
+            switchboard=_Switchboard(FlowBook(settings.flows), flows),
+            logs=logs,
+            max_calls=settings.limits.max_calls,
+            retry_after_seconds=settings.limits.retry_after_seconds,
+            watch=watch,
+        )
+        yield House(settings, link, heart, register, engines, keeper)
+
+
+async def sip_listeners(settings: Settings) -> list[SipListener]:
+    """The SIP listener of these settings; none when they name no address. Not started yet."""
+    if not settings.sip.listen:
+        return []
+    trunks = await asyncio.to_thread(_trunk_networks, settings.trunks)
+    return [
+        SipListener(
+            [str(address) for address in settings.sip.listen],
+            advertise=settings.sip.advertise,
+            accepts_from=[*(str(network) for network in settings.sip.allow_from), *trunks],
+            max_calls=settings.limits.max_calls + SPARE_SIP_CALLS,
+        )
+    ]
+
+
+# The register refuses what is one too many, and says why; the listener's own limit only guards memory.
+SPARE_SIP_CALLS: Final = 500
+
+
+def _media_host(settings: Settings) -> str:
+    """Where RTP is received: one address when SIP listens on one, all of them otherwise."""
+    hosts = {address.host for address in settings.sip.listen}
+    return hosts.pop() if len(hosts) == 1 else "0.0.0.0" if hosts else "127.0.0.1"  # noqa: S104
+
+
+def _trunk_networks(trunks: Sequence[Trunk]) -> list[str]:
+    networks: list[str] = []
+    for trunk in trunks:
+        for host in trunk.hosts:
+            try:
+                networks += sorted({str(entry[4][0]) for entry in socket.getaddrinfo(host.partition("/")[0], None)})
+            except OSError as error:
+                logger.warning("trunk_unknown", trunk=trunk.name, host=host, why=str(error))
+                continue
+            if "/" in host:
+                networks[-1] = host
+    return networks
+
+
+# --- engines
+
+
+async def _start_engines(settings: Settings, stack: AsyncExitStack) -> Engines:
+    """Start what the flows name, and the embedded engines, which end every chain. One that fails is left out and said so;
+    without any voice, or any ear, there is no point in going on."""
+    cache = SpeechCache()
+    voices: dict[str, Synthesizer] = {}
+    ears: dict[str, Transcriber] = {}
+    made_voices: dict[str, Callable[[], Synthesizer]] = {
+        EMBEDDED_VOICE: lambda: CachedSynthesizer(EspeakSynthesizer(), cache),
+        "scripted": ScriptedSynthesizer,
+    }
+    made_ears: dict[str, Callable[[], Transcriber]] = {
+        EMBEDDED_EAR: lambda: PocketsphinxTranscriber(
+            PocketsphinxSettings(workers=settings.speech.recogniser_workers)
+        ),
+        "scripted": ScriptedTranscriber,
+    }
+    failures: list[OffhookError] = []
+    for name, make in made_voices.items():
+        voice = make()
+        if await _started(voice, stack, failures):
+            voices[name] = voice
+    for name, make_ear in made_ears.items():
+        ear = make_ear()
+        if await _started(ear, stack, failures):
+            ears[name] = ear
+    _say_what_is_embedded(settings, voices, ears)
+    for flow in settings.flows:
+        wanted = [name for name in flow.speech.synthesizer if engine_named(settings.speech, name, tuple(voices))]
+        if not wanted and EMBEDDED_VOICE not in voices:
+            raise failures[0]
+    return Engines(voices, ears)
+
+
+async def _started(engine: Synthesizer | Transcriber, stack: AsyncExitStack, failures: list[OffhookError]) -> bool:
+    try:
+        await engine.start()
+    except OffhookError as error:
+        logger.warning("engine_not_started", engine=engine.name, why=error.message, remedy=error.remedy)
+        failures.append(error)
+        return False
+    stack.push_async_callback(engine.stop)
+    return True
+
+
+def _say_what_is_embedded(settings: Settings, voices: Mapping[str, object], ears: Mapping[str, object]) -> None:
+    for flow in settings.flows:
+        if engine_named(settings.speech, flow.speech.transcriber, tuple(ears)) == EMBEDDED_EAR:
+            logger.info(
+                "embedded_ear",
+                flow=flow.id,
+                good_for="English, short answers, best with custom_vocabulary",
+                better="set flow.speech.transcriber",
+            )
+        if engine_named(settings.speech, flow.speech.synthesizer[0], tuple(voices)) == EMBEDDED_VOICE:
+            logger.info(
+                "embedded_voice",
+                flow=flow.id,
+                good_for="clear, robotic speech in many languages",
+                better="set flow.speech.synthesizer",
+            )
+
+
+class _Ears:
+    """The ears that a flow may use, by the names of the contract."""
+
+    def __init__(self, speech: Speech, own: str, ears: Mapping[str, Transcriber]) -> None:
+        self._speech: Final = speech
+        self._ears: Final = ears
+        self._own: Final = self._find(own) or next(iter(ears.values()))
+
+    def named(self, provider: str | None) -> Transcriber:
+        return (self._find(provider) if provider is not None else None) or self._own
+
+    def _find(self, name: str) -> Transcriber | None:
+        found = engine_named(self._speech, name, tuple(self._ears))
+        return None if found is None else self._ears[found]
+
+
+# --- flows
+
+
+def _flow(
+    flow: FlowSettings, speech: Speech, *, engines: Engines, client: aiohttp.ClientSession, prompts: PromptFetch
+) -> Flow:
+    order = list(flow.speech.synthesizer)
+    if EMBEDDED_VOICE not in {same_name(name) for name in order}:
+        order.append(EMBEDDED_VOICE)
+    return Flow(
+        id=flow.id,
+        account_id=flow.account_id,
+        settings=partial(call_settings, flow),
+        open_app=partial(_open_app, flow, speech, client),
+        voice=SynthesizerChain(
+            list(engines.voices.values()),
+            order,
+            aliases=speech.aliases,
+            language=flow.speech.language,
+            voice=flow.speech.voice,
+        ),
+        ears=_Ears(speech, flow.speech.transcriber, engines.ears),
+        fetch=prompts.fetch,
+    )
+
+
+def _open_app(
+    flow: FlowSettings,
+    speech: Speech,
+    client: aiohttp.ClientSession,
+    session_id: str,
+    url: str | None,
+    tasks: asyncio.TaskGroup,
+) -> AppLink:
+    address = url or flow.app
+    transcribers = {EMBEDDED_EAR, "scripted", *speech.aliases}
+    if address.startswith(("ws://", "wss://")):
+        return WebSocketLink(
+            address,
+            session_id,
+            client=client,
+            tasks=tasks,
+            token=flow.token,
+            connect_within_ms=round(flow.connect_within_seconds * 1000),
+            default_country=flow.default_country,
+            transcribers=transcribers,
+        )
+    return WebhookLink(
+        address,
+        session_id,
+        client=client,
+        tasks=tasks,
+        token=flow.token,
+        signing_secret=flow.signing_secret,
+        time_limit_ms=round(flow.answer_within_seconds * 1000),
+        default_country=flow.default_country,
+        transcribers=transcribers,
+    )
+
+
+class _Switchboard:
+    """The flow book, with flows that are ready for calls."""
+
+    def __init__(self, book: FlowBook, flows: Mapping[str, Flow]) -> None:
+        self._book: Final = book
+        self._flows: Final = flows
+
+    def find(self, called: str, caller: str | None) -> Dialled | None:
+        found = self._book.find(called, caller)
+        return None if found is None else Dialled(self._flows[found.flow.id], found.called, found.caller)
+
+
+# --- logs
+
+
+class _NoLogs:
+    """Nothing is kept."""
+
+    def open(self, session_id: str) -> LogSink:
+        del session_id
+        return _Nowhere()
+
+
+class _Nowhere:
+    def write(self, line: str) -> None:
+        """Kept nowhere."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def _open_logs(
+    folder: Path | None, keep_days: int, stack: AsyncExitStack
+) -> tuple[LogWriter | _NoLogs, CallLogKeeper | None]:
+    if folder is None:
+        return _NoLogs(), None
+    writer = LogWriter(folder)
+    writer.start()
+    stack.callback(writer.stop)
+    return writer, CallLogKeeper(folder, keep_days)
+
+
