@@ -45,6 +45,13 @@ class CountingVoice:
         return np.repeat(np.array([ord(letter) for letter in text], np.int16), rate // 50)
 
 
+async def one_turn_of_the_loop() -> None:
+    """Let everything run that is ready now."""
+    turned = asyncio.Event()
+    asyncio.get_running_loop().call_soon(turned.set)
+    await turned.wait()
+
+
 # --- its beat
 
 
@@ -272,9 +279,9 @@ async def test_steps_may_come_while_the_call_goes_on(answered: "Ringing") -> Non
     async with asyncio.TaskGroup() as tasks:
         saying = tasks.create_task(house.caller.do(Say(WORDS)))
         waiting = tasks.create_task(house.caller.do(WaitUntilQuiet(100, at_most_ms=200)))
-        await asyncio.sleep(0)
+        await one_turn_of_the_loop()
         house.be_quiet(120)
-        await asyncio.sleep(0)
+        await one_turn_of_the_loop()
         assert saying.result() is StepOutcome.DONE
         assert not waiting.done()
         house.be_quiet(400)
@@ -285,7 +292,7 @@ async def test_steps_that_the_call_does_not_live_to_see_say_so(answered: "Ringin
     house = await answered()
     async with asyncio.TaskGroup() as tasks:
         saying = tasks.create_task(house.caller.do(Wait(10_000)))
-        await asyncio.sleep(0)
+        await one_turn_of_the_loop()
         house.be_quiet(100)
         house.leg.hang_up("app_hung_up")
     assert saying.result() is StepOutcome.CALL_OVER
@@ -296,7 +303,7 @@ async def test_a_step_whose_waiter_was_cancelled_is_still_done(answered: "Ringin
     house = await answered()
     async with asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(house.caller.do(Say(WORDS)))
-        await asyncio.sleep(0)
+        await one_turn_of_the_loop()
         waiting.cancel()
     house.be_quiet(200)
     assert house.caller.said == (Span(0, 100),)
@@ -412,3 +419,52 @@ async def test_a_polite_talk_hears_out_answers_and_hangs_up(answered: "Ringing")
     assert house.caller.ending is not None
     assert house.caller.ending.by_caller
     assert house.caller.said == (Span(680, 780),)
+
+
+# --- the end
+
+
+async def test_what_was_sent_before_the_assistant_hung_up_is_still_heard(answered: "Ringing") -> None:
+    """Contract D6: a hangup never cuts a farewell, not even in the caller's recording."""
+    house = await answered()
+    for number in range(5):
+        house.send(WORDS.astype(">i2").tobytes()[number * 640 : (number + 1) * 640], 96, number * FRAME)
+    house.leg.hang_up("app_hung_up")
+    assert np.array_equal(house.caller.recording()[:, 1], WORDS)
+    ending = await house.caller.over()
+    assert (ending.cause, ending.by_caller) == ("app_hung_up", False)
+
+
+async def test_packets_before_the_answer_are_not_heard(ringing: "Ringing") -> None:
+    house = await ringing()
+    house.speak(100)
+    house.leg.answer("127.0.0.1", 0)
+    assert await house.caller.connected()
+    house.be_quiet(100)
+    assert (house.caller.now_ms, house.caller.first_heard_ms) == (100, None)
+
+
+async def test_a_refused_caller_knows_why(ringing: "Ringing") -> None:
+    house = await ringing(Say(WORDS))
+    house.leg.refuse(503, "Service Unavailable", 10)
+    assert not await house.caller.connected()
+    ending = await house.caller.over()
+    assert (ending.status, ending.reason, ending.retry_after_seconds) == (503, "Service Unavailable", 10)
+    assert list(house.caller.outcomes) == [StepOutcome.CALL_OVER]
+
+
+async def test_a_house_that_closes_its_socket_is_no_error_of_the_caller(answered: "Ringing") -> None:
+    house = await answered()
+    house.send(bytes(640), 96, 0)
+    house.socket.close()
+    house.caller.exchange()
+    assert house.caller.packets_refused == 1
+    house.caller.hang_up()
+    assert (await house.facts())[-1] == LegEnded("caller_hung_up")
+
+
+async def test_a_packet_of_another_length_is_one_frame(answered: "Ringing") -> None:
+    house = await answered()
+    house.tick(np.full(200, 7, np.int16))
+    house.tick(np.full(400, 9, np.int16))
+    assert house.caller.recording()[:, 1].tolist() == [7] * 200 + [0] * 120 + [9] * 320

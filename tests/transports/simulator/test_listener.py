@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from tests.transports.simulator.conftest import Ringing
 
 
+async def one_turn_of_the_loop() -> None:
+    """Let everything run that is ready now."""
+    turned = asyncio.Event()
+    asyncio.get_running_loop().call_soon(turned.set)
+    await turned.wait()
+
+
 async def test_the_offer_tells_who_calls_whom_and_in_which_codec(ringing: "Ringing") -> None:
     house = await ringing(called="+492111", caller=None, caller_name="Ada", codec=Codec.PCMU)
     assert house.leg.offer == Offer(
@@ -56,7 +63,7 @@ async def test_after_stop_no_more_calls_come_and_callers_have_gone(listener: Sim
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(take())
-        await asyncio.sleep(0)
+        await one_turn_of_the_loop()
         await listener.stop()
     assert came == [caller.leg]
     assert (await caller.over()).cause == "cancelled"
