@@ -1,0 +1,42 @@
+"""`import offhook` brings in pydantic and the standard library, and says nothing (house, principle 6)."""
+
+import subprocess
+import sys
+
+import pytest
+
+import offhook
+
+ALLOWED = {"offhook", "pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
+
+LIST_THE_REST = """
+import sys
+before = set(sys.modules)
+import offhook
+for name in offhook.__all__:
+    getattr(offhook, name)
+found = {name.split(".")[0] for name in set(sys.modules) - before}
+print(*sorted(name for name in found - set(sys.stdlib_module_names) if not name.startswith("_sysconfigdata")))
+"""
+
+
+def test_only_pydantic_and_the_standard_library_are_loaded_and_nothing_is_printed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", LIST_THE_REST], capture_output=True, text=True, check=True
+    )
+    assert set(done.stdout.split()) <= ALLOWED
+    assert done.stderr == ""
+
+
+def test_import_alone_is_silent_and_loads_no_part_of_the_sdk() -> None:
+    code = "import sys, offhook; assert not {'pydantic', 'asyncio', 'offhook.sdk'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
+
+
+def test_every_public_name_is_there_and_no_other() -> None:
+    assert sorted(offhook.__all__) == sorted(set(offhook.__all__))
+    assert all(getattr(offhook, name) is not None for name in offhook.__all__)
+    assert set(offhook.__all__) <= set(dir(offhook))
+    with pytest.raises(AttributeError, match="Asistant"):
+        offhook.Asistant  # noqa: B018  # the lookup is the test
