@@ -1,12 +1,20 @@
 """The HTTP client that all links of the service share."""
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from types import SimpleNamespace
 from typing import Final, NoReturn
 
 import aiohttp
 
-USER_AGENT: Final = f"offhook/{version('offhook')}"
+
+def _user_agent() -> str:
+    try:
+        return f"offhook/{version('offhook')}"
+    except PackageNotFoundError:
+        return "offhook/0"
+
+
+USER_AGENT: Final = _user_agent()
 KEEP_ALIVE_SECONDS: Final = 4.0
 """Shorter than what common servers allow an idle connection (5 s for Node.js and uvicorn): a request on a connection
 that the server is just closing would be lost, for nobody can know whether it was taken (D26)."""

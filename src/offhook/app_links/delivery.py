@@ -201,10 +201,12 @@ class WebhookDelivery:
 
     def receive(self, happened: WebhookHappened, now: Ms) -> Sequence[WebhookOrder]:
         """Take one fact; never raises on what the world does. Facts about events that are no longer under way are late
-        and change nothing."""
+        and change nothing, as does everything once `Finish` was given."""
+        if self._finished:
+            return ()
         match happened:
             case WarmAsked():
-                if not self._flights and not self._lost:
+                if not (self._flights or self._lost):
                     self._warming_until = now + WARM_WITHIN_MS
                     self._orders.append(Warm())
             case WarmDone(trouble):
@@ -230,12 +232,14 @@ class WebhookDelivery:
 
     def advance(self, now: Ms) -> Sequence[WebhookOrder]:
         """Do what is due at `now`."""
+        if self._finished:
+            return ()
         self._end_time_limits(now)
         self._send_again(now)
         self._skip_when_closing(now)
         while self._waiting and self._way_is_free(now):
             self._send(self._waiting.popleft(), now)
-        if self._closing_until is not None and not self._waiting and not self._flights and not self._finished:
+        if self._closing_until is not None and not self._waiting and not self._flights:
             self._finished = True
             self._orders.append(Finish())
         orders, self._orders = self._orders, []
@@ -244,7 +248,7 @@ class WebhookDelivery:
     # --- what came
 
     def _take(self, event: EventGiven) -> None:
-        if self._finished or (self._lost and not event.ends):
+        if self._lost and not event.ends:
             return
         if len(self._waiting) >= EVENTS_KEPT and not event.ends:
             reason = (

@@ -7,10 +7,9 @@ for RECONNECT_FOR_MS. A connection that drops before it has stood for STEADY_AFT
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from math import inf
-from typing import Final, TypeAlias, assert_never
+from typing import Final, assert_never
 
 from offhook.app_links.app_link import ActionsCame, AnswerFailed, AppFact, LinkLost, LinkNoted
 from offhook.app_links.delivery import (
@@ -24,8 +23,22 @@ from offhook.app_links.delivery import (
     Tell,
     WarmAsked,
 )
-from offhook.protocol.actions import Action
-from offhook.protocol.json_codec import RefusedAction
+from offhook.app_links.socket_facts import (
+    Connect,
+    Connected,
+    ConnectFailed,
+    Discard,
+    Disconnect,
+    Dropped,
+    MessageRead,
+    NotTransmitted,
+    Ping,
+    PongCame,
+    SocketHappened,
+    SocketOrder,
+    Transmit,
+    Transmitted,
+)
 
 CONNECT_WITHIN_MS: Final = 5000
 RECONNECT_FOR_MS: Final = 30_000
@@ -35,120 +48,6 @@ STEADY_AFTER_MS: Final = 5000
 PING_EVERY_MS: Final = 20_000
 PONG_WITHIN_MS: Final = 20_000
 CLOSE_WITHIN_MS: Final = 2000
-
-
-# --- facts; `connection` counts the attempts of this link, facts of an earlier one are late and change nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """The handshake is done."""
-
-    connection: int
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectFailed:
-    """No connection. `hopeless`: the app is there and refused, another attempt now would be refused too."""
-
-    connection: int
-    reason: str
-    hopeless: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """The connection is gone, whoever ended it."""
-
-    connection: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Transmitted:
-    """Event `number` was handed to the network."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class NotTransmitted:
-    """Event `number` was not handed to the network: the connection was gone already."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class PongCame:
-    """The app answered a ping."""
-
-    connection: int
-
-
-@dataclass(frozen=True, slots=True)
-class MessageRead:
-    """The app sent something; `notes` tell what was no action, mended or passed over (D28)."""
-
-    connection: int
-    actions: tuple[Action, ...] = ()
-    refused: tuple[RefusedAction, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-SocketHappened: TypeAlias = (
-    WarmAsked
-    | EventGiven
-    | Connected
-    | ConnectFailed
-    | Dropped
-    | Transmitted
-    | NotTransmitted
-    | PongCame
-    | MessageRead
-    | CloseAsked
-)
-
-
-# --- orders
-
-
-@dataclass(frozen=True, slots=True)
-class Connect:
-    """Open connection number `connection`."""
-
-    connection: int
-
-
-@dataclass(frozen=True, slots=True)
-class Transmit:
-    """Send event `number` over this connection; `Transmitted` or `NotTransmitted` follows."""
-
-    connection: int
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ping:
-    """Send a ping."""
-
-    connection: int
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnect:
-    """Close with code 1000; `Dropped` follows."""
-
-    connection: int
-
-
-@dataclass(frozen=True, slots=True)
-class Discard:
-    """Forget this connection or this attempt, without ceremony."""
-
-    connection: int
-
-
-SocketOrder: TypeAlias = Connect | Transmit | Ping | Disconnect | Discard | Tell | Finish
 
 
 class _State(Enum):
@@ -210,10 +109,12 @@ class SocketDelivery:
         return None if self._finished else min((until for until in deadlines if until is not None), default=None)
 
     def receive(self, happened: SocketHappened, now: Ms) -> Sequence[SocketOrder]:
-        """Take one fact; never raises on what the world does."""
+        """Take one fact; never raises on what the world does. Nothing changes any more once `Finish` was given."""
+        if self._finished:
+            return ()
         match happened:
             case WarmAsked():
-                if self._state is _State.IDLE and not self._finished and not self._lost:
+                if self._state is _State.IDLE and not self._lost:
                     self._connect(now)
             case EventGiven():
                 self._take(happened)
@@ -246,6 +147,8 @@ class SocketDelivery:
 
     def advance(self, now: Ms) -> Sequence[SocketOrder]:
         """Do what is due at `now`."""
+        if self._finished:
+            return ()
         self._keep_alive(now)
         self._end_state_limit(now)
         self._proceed(now)
@@ -256,7 +159,7 @@ class SocketDelivery:
     # --- what came
 
     def _take(self, event: EventGiven) -> None:
-        if self._end_given or self._finished or (self._lost and not event.ends):
+        if self._end_given or (self._lost and not event.ends):
             return
         if len(self._waiting) >= EVENTS_KEPT and not event.ends:
             reason = f"{event} was not sent: {EVENTS_KEPT} events are waiting for the app at {self._app}."
@@ -336,7 +239,7 @@ class SocketDelivery:
                 assert_never(self._state)
 
     def _proceed(self, now: Ms) -> None:
-        if self._state is _State.IDLE and self._waiting and not self._finished:
+        if self._state is _State.IDLE and self._waiting:
             self._connect(now)
         if self._state is not _State.OPEN or self._writing is not None:
             return
@@ -350,7 +253,7 @@ class SocketDelivery:
 
     def _end_closing(self, now: Ms) -> None:
         """The call is over. What cannot be delivered within the limit is named and dropped."""
-        if self._closing_until is None or self._finished:
+        if self._closing_until is None:
             return
         owed = [*([self._writing] if self._writing else []), *self._waiting]
         if owed and now < self._closing_until:

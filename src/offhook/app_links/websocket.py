@@ -19,6 +19,9 @@ from offhook.app_links.socket_delivery import (
     CLOSE_WITHIN_MS,
     CONNECT_WITHIN_MS,
     RECONNECT_FOR_MS,
+    SocketDelivery,
+)
+from offhook.app_links.socket_facts import (
     Connect,
     Connected,
     ConnectFailed,
@@ -29,7 +32,6 @@ from offhook.app_links.socket_delivery import (
     NotTransmitted,
     Ping,
     PongCame,
-    SocketDelivery,
     SocketHappened,
     SocketOrder,
     Transmit,
