@@ -34,7 +34,7 @@ def as_text(metrics: Iterable[Metric]) -> str:
     for name, family in by_name.items():
         lines.append(f"# HELP {name} {_one_line(family[0].about)}")
         lines.append(f"# TYPE {name} {family[0].kind}")
-        lines += (f"{name}{_labels(metric.labels)} {metric.value:g}" for metric in family)
+        lines += (f"{name}{_labels(metric.labels)} {_number(metric.value)}" for metric in family)
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -43,6 +43,10 @@ def _labels(labels: Mapping[str, str]) -> str:
         return ""
     quoted = (f'{name}="{_one_line(value).replace(chr(34), chr(92) + chr(34))}"' for name, value in labels.items())
     return "{" + ",".join(quoted) + "}"
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
 
 
 def _one_line(text: str) -> str:

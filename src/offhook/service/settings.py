@@ -107,6 +107,8 @@ class Limits(Section):
     """How long calls in progress may go on after SIGTERM."""
     farewell_seconds: float = limit(8, metric="offhook_calls_in_progress", ge=0, le=60)
     """How long the spoken farewell and the goodbyes of the last calls may take, after that."""
+    prompt_networks: Listed[Network] = ()
+    """Networks beside the public internet that prompts (`audio_url`) may be fetched from (contract D16)."""
 
 
 class Storage(Section):

@@ -1,0 +1,198 @@
+"""`offhook check`: everything that the settings name is tried, and each failure comes with its remedy."""
+
+import asyncio
+import contextlib
+import importlib.util
+import resource
+import socket
+import ssl
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from offhook.errors import ExtraMissing, OffhookError, SettingsInvalid
+from offhook.service.allowed_sources import trunk_networks
+from offhook.service.commands.options import CheckOptions
+from offhook.service.commands.terminal import Terminal
+from offhook.service.engine_names import engine_named
+from offhook.service.http_server import bound
+from offhook.service.setting_types import HostPort
+from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Flow, Settings, Trunk
+from offhook.service.settings_file import load
+
+# Each engine's library, and the extra that brings it.
+LIBRARIES: Final = {"pocketsphinx": ("pocketsphinx", "server"), "espeak": ("espeakng_loader", "espeak")}
+# One call: its media socket, its app's connection, the leg's own share of a listener, and some air.
+FILES_PER_CALL: Final = 4
+FILES_BESIDE: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came of trying one thing; `remedy` only when it failed."""
+
+    what: str
+    said: str
+    remedy: str | None = None
+
+
+def run(options: CheckOptions, terminal: Terminal) -> int:
+    """Try everything; 0 when all of it works."""
+    settings = load(options.config)
+    terminal.line(f"ok    settings: {options.config} has no mistakes", "green")
+    findings = [*here(settings, bind=options.bind), *asyncio.run(elsewhere(settings))]
+    for finding in findings:
+        if finding.remedy is None:
+            terminal.line(f"ok    {finding.what}: {finding.said}", "green")
+        else:
+            terminal.line(f"FAIL  {finding.what}: {finding.said}", "red")
+            terminal.line(f"      Remedy: {finding.remedy}")
+    failed = sum(finding.remedy is not None for finding in findings)
+    terminal.line(f"{len(findings) + 1} checks, {failed} failed.")
+    return 1 if failed else 0
+
+
+def here(settings: Settings, *, bind: bool) -> list[Finding]:
+    """What this machine must have: ports, engines, a folder to write, files to open, flows to serve."""
+    findings = [_tried("flows", partial(_flows, settings)), _tried("open files", partial(_open_files, settings))]
+    findings += (_tried(f"trunk[{trunk.name}]", partial(_trunk, trunk)) for trunk in settings.trunks)
+    for flow in settings.flows:
+        findings += (_tried(f"flow[{flow.id}].{kind}", engine) for kind, engine in _engines(settings, flow))
+    folder = settings.storage.call_logs
+    if folder is not None:
+        findings.append(_tried("storage.call_logs", partial(_writable, folder)))
+    if bind:
+        findings += _ports(settings)
+    return findings
+
+
+async def elsewhere(settings: Settings) -> list[Finding]:
+    """What must be reachable: every flow's app and its second app, by a connection that carries no event."""
+    places = [(f"flow[{flow.id}].app", flow.app, flow) for flow in settings.flows]
+    places += [(f"flow[{f.id}].fallback.url", f.fallback.url, f) for f in settings.flows if f.fallback.url]
+    async with asyncio.TaskGroup() as tasks:
+        tries = [tasks.create_task(_reach(what, url, flow.connect_within_seconds)) for what, url, flow in places]
+    return [task.result() for task in tries]
+
+
+def _tried(what: str, attempt: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, attempt())
+    except OffhookError as error:
+        return Finding(what, error.message, error.remedy)
+
+
+def _flows(settings: Settings) -> str:
+    without = [flow.id for flow in settings.flows if not flow.numbers]
+    if not settings.flows:
+        raise SettingsInvalid("There is no flow: every call gets 404.", remedy="Add a [[flow]] with app and numbers.")
+    if without:
+        raise SettingsInvalid(f"No number leads to {', '.join(without)}.", remedy='Set numbers: ["+49…"] or ["*"].')
+    return f"{len(settings.flows)} with {sum(len(flow.numbers) for flow in settings.flows)} numbers"
+
+
+def _open_files(settings: Settings) -> str:
+    needed = settings.limits.max_calls * FILES_PER_CALL + FILES_BESIDE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # The service raises its own limit as far as it may.
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise SettingsInvalid(
+            f"limits.max_calls = {settings.limits.max_calls} needs {needed} open files; this process may have {hard}.",
+            remedy=f"Raise the limit (ulimit -Hn {needed}; systemd: LimitNOFILE={needed}), or lower limits.max_calls.",
+        )
+    return f"{needed} are enough for {settings.limits.max_calls} calls (limit {soft}, at most {hard})"
+
+
+def _trunk(trunk: Trunk) -> str:
+    return "calls come from " + ", ".join(str(network) for network in trunk_networks(trunk))
+
+
+def _engines(settings: Settings, flow: Flow) -> Iterable[tuple[str, Callable[[], str]]]:
+    ear = engine_named(settings.speech, flow.speech.transcriber, TRANSCRIBERS)
+    if ear is not None:
+        yield "speech.transcriber", partial(_engine, ear)
+    for name in flow.speech.synthesizer:
+        voice = engine_named(settings.speech, name, SYNTHESIZERS)
+        if voice is not None:
+            yield "speech.synthesizer", partial(_engine, voice)
+
+
+def _engine(name: str) -> str:
+    library, extra = LIBRARIES.get(name, ("", ""))
+    if library and importlib.util.find_spec(library) is None:
+        raise ExtraMissing(f"The engine '{name}'", extra=extra)
+    return f"'{name}' is here"
+
+
+def _writable(folder: Path) -> str:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return f"{folder} can be written"
+    except OSError as refusal:
+        raise SettingsInvalid(
+            f"{folder} cannot be written: {refusal.strerror}.",
+            remedy="Give the service's user the right to write there, or name another folder.",
+        ) from refusal
+
+
+def _ports(settings: Settings) -> list[Finding]:
+    findings = [_tried("http.listen", partial(_port, settings.http.listen, socket.SOCK_STREAM, "http.listen"))]
+    for i, address in enumerate(settings.sip.listen):
+        kind = socket.SOCK_DGRAM if address.transport == "udp" else socket.SOCK_STREAM
+        where = HostPort(address.host, address.port)
+        what = f"sip.listen[{i}]"
+        findings.append(_tried(what, partial(_port, where, kind, what)))
+    findings.append(_tried("sip.rtp_ports", partial(_media_ports, settings)))
+    return findings
+
+
+def _port(where: HostPort, kind: socket.SocketKind, setting: str) -> str:
+    with bound(where, kind, setting):
+        return f"{where} is free"
+
+
+def _media_ports(settings: Settings) -> str:
+    ports = settings.sip.rtp_ports
+    calls = (ports.last - ports.first + 1) // 2
+    if calls < settings.limits.max_calls:
+        raise SettingsInvalid(
+            f"{ports} is enough for {calls} calls; limits.max_calls is {settings.limits.max_calls}.",
+            remedy="Widen sip.rtp_ports (two ports a call), or lower limits.max_calls.",
+        )
+    taken = []
+    for port in (ports.first, (ports.first + ports.last) // 2, ports.last):
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(bound(HostPort("0.0.0.0", port), socket.SOCK_DGRAM, "sip.rtp_ports"))  # noqa: S104
+            except OffhookError:
+                taken.append(port)
+    if len(taken) == 3:
+        raise SettingsInvalid(f"Other programs use {ports}.", remedy="Set sip.rtp_ports to a range that is free.")
+    return f"{ports} is enough for {calls} calls"
+
+
+async def _reach(what: str, url: str, within_seconds: float) -> Finding:
+    parts = urlsplit(url)
+    secure = parts.scheme in {"https", "wss"}
+    port = parts.port or (443 if secure else 80)
+    try:
+        async with asyncio.timeout(within_seconds):
+            context = ssl.create_default_context() if secure else None
+            _, writer = await asyncio.open_connection(parts.hostname, port, ssl=context)
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+    except TimeoutError:
+        said, remedy = f"did not answer within {within_seconds:g} s", "Is its address right? Is a firewall between?"
+    except ssl.SSLError as refusal:
+        said, remedy = f"has no usable certificate: {refusal.reason}", "Renew it, or trust its issuer on this machine."
+    except OSError as refusal:
+        said, remedy = f"cannot be reached: {refusal.strerror or refusal}", "Start the app, or correct its address."
+    else:
+        return Finding(what, f"{url} can be reached")
+    return Finding(what, f"{url} {said}.", remedy)

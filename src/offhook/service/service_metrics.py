@@ -1,0 +1,53 @@
+"""What the service counts, as metrics."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, Protocol
+
+from offhook.control.metrics import Metric
+
+
+class CountingRegister(Protocol):
+    """The calls of this node, with what has been counted about them."""
+
+    @property
+    def counted(self) -> Mapping[str, int]:
+        """Counters by name: `calls_admitted`, `calls_refused_full` …"""
+
+    def calls_in_progress(self) -> int:
+        """How many there are."""
+
+
+class CountingKeeper(Protocol):
+    """Who deletes call logs."""
+
+    @property
+    def deleted(self) -> int: ...
+
+
+ABOUT: Final = {
+    "calls_admitted": "Calls that were taken in.",
+    "calls_ended": "Calls that are over.",
+    "calls_refused_draining": "Calls refused with 503 because the service was being stopped.",
+    "calls_refused_full": "Calls refused with 503 because limits.max_calls were in progress.",
+    "calls_refused_no_flow": "Calls refused with 404 because no flow has the number.",
+}
+
+
+class ServiceMetrics:
+    """The numbers of the call register and of the call logs."""
+
+    def __init__(self, register: CountingRegister, keeper: CountingKeeper | None = None) -> None:
+        self._register: Final = register
+        self._keeper: Final = keeper
+
+    def metrics(self) -> Iterator[Metric]:
+        """The numbers as they are now; counters that never rose are 0."""
+        in_progress = self._register.calls_in_progress()
+        yield Metric("offhook_calls_in_progress", "gauge", "Calls in progress.", in_progress)
+        counted = dict.fromkeys(ABOUT, 0) | dict(self._register.counted)
+        for name, value in sorted(counted.items()):
+            about = ABOUT.get(name, name.replace("_", " ").capitalize() + ".")
+            yield Metric(f"offhook_{name}_total", "counter", about, value)
+        if self._keeper is not None:
+            about = "Call logs deleted because they were older than storage.keep_days."
+            yield Metric("offhook_call_logs_deleted_total", "counter", about, self._keeper.deleted)

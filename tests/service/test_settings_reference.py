@@ -1,0 +1,33 @@
+"""The page of settings is the tree, and names only metrics that exist."""
+
+import re
+from pathlib import Path
+
+from offhook.service.service_metrics import ServiceMetrics
+from offhook.service.settings_reference import page
+
+DOCUMENTED = Path(__file__).parents[2] / "docs" / "run-the-service" / "settings.md"
+
+
+class Nothing:
+    def __init__(self) -> None:
+        self.counted: dict[str, int] = {}
+        self.deleted = 0
+
+    def calls_in_progress(self) -> int:
+        return 0
+
+
+def test_the_page_in_docs_is_the_one_that_the_settings_give() -> None:
+    assert DOCUMENTED.read_text(encoding="utf-8") == page(), "run: make docs"
+
+
+def test_every_key_is_explained() -> None:
+    rows = [line for line in page().splitlines() if line.startswith("| `")]
+    assert len(rows) > 40
+    assert all(row.split(" | ")[2].rstrip(" |") for row in rows)
+
+
+def test_every_metric_of_a_limit_exists() -> None:
+    there = {metric.name for metric in ServiceMetrics(Nothing(), Nothing()).metrics()}
+    assert set(re.findall(r"`(offhook_\w+)`", page())) <= there
