@@ -30,6 +30,7 @@ from offhook.conversation.record import (
 from offhook.errors import OffhookError
 
 Json: TypeAlias = dict[str, object]
+Lines: TypeAlias = "queue.SimpleQueue[tuple[Path, str] | threading.Event | None]"
 
 
 class LogSink(Protocol):
@@ -61,7 +62,7 @@ class LogWriter:
 
     def __init__(self, folder: Path) -> None:
         self._folder: Final = folder
-        self._lines: Final[queue.SimpleQueue[tuple[Path, str | None] | None]] = queue.SimpleQueue()
+        self._lines: Final[Lines] = queue.SimpleQueue()
         self._thread: Final = threading.Thread(target=self._write_all, name="call-log", daemon=True)
         self.failures = 0
 
@@ -79,28 +80,34 @@ class LogWriter:
     def open(self, session_id: str) -> LogSink:
         return _FileSink(self._folder / f"{session_id}.jsonl", self._lines)
 
+    def settle(self) -> None:
+        """Wait until all that was written so far is in its file."""
+        done = threading.Event()
+        self._lines.put(done)
+        done.wait()
+
     def stop(self) -> None:
         """Write what is left, then end."""
         self._lines.put(None)
         self._thread.join()
 
     def _write_all(self) -> None:
-        files: dict[Path, list[str]] = {}
-        while (item := self._lines.get()) is not None:
-            path, line = item
-            held = files.setdefault(path, [])
-            if line is not None:
-                held.append(line)
-            if line is None or self._lines.empty():
-                for name, lines in files.items():
-                    self._append(name, lines)
-                files.clear()
-        for name, lines in files.items():
-            self._append(name, lines)
+        held: dict[Path, list[str]] = {}
+        while True:
+            item = self._lines.get()
+            if isinstance(item, tuple):
+                held.setdefault(item[0], []).append(item[1])
+            if isinstance(item, tuple) and not self._lines.empty():
+                continue
+            for path, lines in held.items():
+                self._append(path, lines)
+            held.clear()
+            if isinstance(item, threading.Event):
+                item.set()
+            if item is None:
+                return
 
     def _append(self, path: Path, lines: list[str]) -> None:
-        if not lines:
-            return
         try:
             with path.open("a", encoding="utf-8") as file:
                 file.write("\n".join(lines) + "\n")
@@ -109,7 +116,7 @@ class LogWriter:
 
 
 class _FileSink:
-    def __init__(self, path: Path, lines: "queue.SimpleQueue[tuple[Path, str | None] | None]") -> None:
+    def __init__(self, path: Path, lines: Lines) -> None:
         self._path: Final = path
         self._lines: Final = lines
 
@@ -117,7 +124,7 @@ class _FileSink:
         self._lines.put((self._path, line))
 
     def close(self) -> None:
-        self._lines.put((self._path, None))
+        """Nothing is held here; the writer's thread has every line."""
 
 
 class CallWatcher(Protocol):

@@ -112,7 +112,7 @@ class CallRegister:
             to_phone_number=dialled.called,
         )
         settings = flow.settings(session, self._heart.unix_ms)
-        about = {"flow": flow.id, "transport": leg.offer.transport, "call_id": leg.offer.call_id}
+        about: dict[str, object] = {"flow": flow.id, "transport": leg.offer.transport, "call_id": leg.offer.call_id}
         log = CallLog(self._logs.open(session.id), settings, about, self._watch(session))
         logger.info("call_offered", session_id=session.id, flow=flow.id, transport=leg.offer.transport)
         return LiveCall(leg, flow, settings, self._link, self._heart, log)

@@ -31,8 +31,8 @@ class Ears(Protocol):
 class Flow:
     """One flow, ready for calls.
 
-    `open_app(session_id, url, tasks)` opens the link to the flow's app, or to `url` (the second app of D26); what the link
-    does are children of `tasks`.
+    `open_app(session_id, url, tasks)` opens the link to the flow's app, or to `url` (the second app of D26); what the
+    link does are children of `tasks`.
     `settings(session, began_at)` resolves everything that the core decides by. `fetch(url)` brings the prompt of a
     `gather_dtmf` (D16).
     """

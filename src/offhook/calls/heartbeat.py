@@ -28,8 +28,8 @@ def stopped() -> float:
 class Heartbeat:
     """Knows what time it is: `tick` counts 20 ms from the epoch of the media link; `epoch` is its Unix time in ms.
 
-    Facts of a report happen at its tick. What happens between two ticks (an app's answer, words) is placed between them by
-    `clock`, but never at or after the next one: time follows the ticks.
+    Facts of a report happen at its tick. What happens between two ticks (an app's answer, words) is placed between them
+    by `clock`, but never at or after the next one: time follows the ticks.
     """
 
     def __init__(self, link: MediaLink, *, epoch: int | None = None, clock: Callable[[], float] = monotonic_ms) -> None:

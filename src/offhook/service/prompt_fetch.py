@@ -1,7 +1,8 @@
-"""Prompts that an app names by URL (`gather_dtmf`, D16), fetched behind a guard: never from inside the operator's network.
+"""Prompts that an app names by URL (`gather_dtmf`, D16), fetched behind a guard: never from inside the operator's
+network.
 
-The address that is connected to is the one that was checked: names are resolved here, so that no second look-up can answer
-differently.
+The address that is connected to is the one that was checked: names are resolved here, so that no second look-up can
+answer differently.
 """
 
 import asyncio
@@ -69,7 +70,7 @@ class PromptFetch:
                     data += more
         except (aiohttp.ClientError, OSError) as error:
             raise PromptRefused(
-                f"The prompt at {url} could not be fetched: {error or type(error).__name__}.",
+                f"The prompt at {url} could not be fetched: {str(error) or type(error).__name__}.",
                 remedy="See whether the service can reach that host.",
             ) from error
         if len(data) > MAX_PROMPT_BYTES:

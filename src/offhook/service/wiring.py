@@ -1,6 +1,7 @@
 """The house, put together: the only place where concrete classes are chosen.
 
-`open_house` gives a house that is running: media process, engines, flows, register. Commands add listeners and decide how long.
+`open_house` gives a house that is running: media process, engines, flows, register. Commands add listeners and decide
+how long.
 """
 
 import asyncio
@@ -68,6 +69,12 @@ class House:
     register: CallRegister
     engines: Engines
     keeper: CallLogKeeper | None
+    logs: LogWriter | None
+
+    async def written(self) -> None:
+        """Wait until every log line so far is on disk."""
+        if self.logs is not None:
+            await asyncio.to_thread(self.logs.settle)
 
 
 @asynccontextmanager
@@ -83,7 +90,7 @@ async def open_house(
             host=_media_host(settings), ports=settings.sip.rtp_ports, max_calls=settings.limits.max_calls
         )
         await link.start()
-        stack.push_async_callback(link.stop)
+        stack.push_async_callback(link.end)
         engines = await _start_engines(settings, stack)
         client = await stack.enter_async_context(open_client())
         prompts = await stack.enter_async_context(PromptFetch(settings.limits.prompt_networks))
@@ -97,12 +104,12 @@ async def open_house(
             link=link,
             heart=heart,
             switchboard=_Switchboard(FlowBook(settings.flows), flows),
-            logs=logs,
+            logs=logs or _NoLogs(),
             max_calls=settings.limits.max_calls,
             retry_after_seconds=settings.limits.retry_after_seconds,
             watch=watch,
         )
-        yield House(settings, link, heart, register, engines, keeper)
+        yield House(settings, link, heart, register, engines, keeper, logs)
 
 
 async def sip_listeners(settings: Settings) -> list[SipListener]:
@@ -148,8 +155,7 @@ def _trunk_networks(trunks: Sequence[Trunk]) -> list[str]:
 
 
 async def _start_engines(settings: Settings, stack: AsyncExitStack) -> Engines:
-    """Start what the flows name, and the embedded engines, which end every chain. One that fails is left out and said so;
-    without any voice, or any ear, there is no point in going on."""
+    """Start every engine. One that fails is left out and said so; a flow without any voice is no flow."""
     cache = SpeechCache()
     voices: dict[str, Synthesizer] = {}
     ears: dict[str, Transcriber] = {}
@@ -158,9 +164,7 @@ async def _start_engines(settings: Settings, stack: AsyncExitStack) -> Engines:
         "scripted": ScriptedSynthesizer,
     }
     made_ears: dict[str, Callable[[], Transcriber]] = {
-        EMBEDDED_EAR: lambda: PocketsphinxTranscriber(
-            PocketsphinxSettings(workers=settings.speech.recogniser_workers)
-        ),
+        EMBEDDED_EAR: lambda: PocketsphinxTranscriber(PocketsphinxSettings(workers=settings.speech.recogniser_workers)),
         "scripted": ScriptedTranscriber,
     }
     failures: list[OffhookError] = []
@@ -318,12 +322,10 @@ class _Nowhere:
 
 def _open_logs(
     folder: Path | None, keep_days: int, stack: AsyncExitStack
-) -> tuple[LogWriter | _NoLogs, CallLogKeeper | None]:
+) -> tuple[LogWriter | None, CallLogKeeper | None]:
     if folder is None:
-        return _NoLogs(), None
+        return None, None
     writer = LogWriter(folder)
     writer.start()
     stack.callback(writer.stop)
     return writer, CallLogKeeper(folder, keep_days)
-
-

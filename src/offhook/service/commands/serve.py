@@ -1,0 +1,24 @@
+"""`offhook serve`: the service."""
+
+from offhook.service.commands.options import ServeOptions
+from offhook.service.commands.terminal import Terminal
+from offhook.service.event_loop import run_in_loop
+from offhook.service.log_setup import set_up
+from offhook.service.serving import serve
+from offhook.service.settings import Settings
+from offhook.service.settings_file import load
+from offhook.service.wiring import open_house, sip_listeners
+
+
+def run(options: ServeOptions, terminal: Terminal) -> int:
+    """Serve until a signal. Raises OffhookError when it cannot begin."""
+    del terminal
+    settings = load(options.config)
+    set_up(settings.logging)
+    run_in_loop(_serve(settings))
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    async with open_house(settings) as house:
+        await serve(house, await sip_listeners(settings))

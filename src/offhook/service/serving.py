@@ -1,0 +1,66 @@
+"""A house that serves: listeners, REST and health, until it is told to stop."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from offhook.control.control_app import control_app
+from offhook.service.http_server import HttpServer
+from offhook.service.service_metrics import ServiceMetrics
+from offhook.service.shutdown import Stage, Stopping
+from offhook.service.wiring import House
+from offhook.transports.call_leg import Listener
+
+logger = structlog.get_logger()
+
+
+class _Ready:
+    """Ready while nobody has asked the service to stop."""
+
+    def __init__(self, stopping: Stopping) -> None:
+        self._stopping: Final = stopping
+
+    def reasons(self) -> Sequence[str]:
+        stage = self._stopping.stage
+        return () if stage is Stage.SERVING else (f"The service is being stopped ({stage.name.lower()}).",)
+
+
+async def serve(house: House, listeners: Sequence[Listener], *, ready: Callable[[], None] = lambda: None) -> None:
+    """Take calls until SIGTERM or SIGINT, then drain (see shutdown.py). `ready` is called once all listeners are bound.
+
+    Raises OffhookError when an address cannot be had.
+    """
+    limits = house.settings.limits
+    stopping = Stopping(house.register, drain_seconds=limits.drain_seconds, farewell_seconds=limits.farewell_seconds)
+    app = control_app(
+        house.register,
+        keys=house.settings.http.keys,
+        readiness=[_Ready(stopping)],
+        metrics=[ServiceMetrics(house.register, house.keeper)],
+    )
+    http = HttpServer(app, house.settings.http.listen)
+    address = http.bind()
+    started: list[Listener] = []
+    try:
+        for listener in listeners:
+            await listener.start()
+            started.append(listener)
+        async with asyncio.TaskGroup() as tasks:
+            background = [tasks.create_task(house.register.run(listeners), name="register")]
+            if house.keeper is not None:
+                background.append(tasks.create_task(house.keeper.run(), name="call log keeper"))
+            tasks.create_task(http.serve(), name="http")
+            logger.info("ready", http=str(address), flows=[flow.id for flow in house.settings.flows])
+            ready()
+            await stopping.run_until_drained()
+            http.stop()
+            for listener in started:
+                await listener.stop()
+            for task in background:
+                task.cancel()
+    finally:
+        for listener in started:
+            await listener.stop()
+    logger.info("stopped")
