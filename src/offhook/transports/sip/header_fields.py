@@ -6,6 +6,7 @@ grammar could take long over is cut off by a named limit before.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -87,9 +88,10 @@ def parse_uri(text: str) -> URI:
     hostport = hostport.partition("?")[0]
     user = quote(user, safe=USER_SAFE, errors="replace")
     try:
-        return URI.parse(f"{scheme}:{user}{at}{hostport}")
+        uri = URI.parse(f"{scheme}:{user}{at}{hostport}")
     except ValueError:
         return _parse_uri_forgivingly(scheme, user, hostport)
+    return uri if uri.port is None else replace(uri, port=parse_port(str(uri.port)))
 
 
 def _parse_uri_forgivingly(scheme: str, userinfo: str, hostport: str) -> URI:

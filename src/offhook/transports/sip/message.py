@@ -184,7 +184,7 @@ def parse_message(data: bytes, *, from_stream: bool = False) -> SipRequest | Sip
         body = body[:length]
     else:
         flaw = flaw or length
-    flaw = flaw or _line_defect(first, uri, version)
+    flaw = flaw or _line_defect(uri, version)
     request = SipRequest(headers=headers, body=body, method=method, uri=uri, flaw=flaw)
     try:
         request.via  # noqa: B018 -- parsing is what is asked for
@@ -235,10 +235,11 @@ def _request_line(first: str) -> tuple[str, str, str]:
     return method, uri, version.upper()
 
 
-def _line_defect(first: str, uri: str, version: str) -> Defect | None:
+def _line_defect(uri: str, version: str) -> Defect | None:
     if version != "SIP/2.0":
         return Defect(505, "Version Not Supported")
-    if len(first.split()) != 3 or "<" in uri or ">" in uri:
+    headers_within = uri[:4].lower().startswith("sip") and "?" in uri.rpartition("@")[2]
+    if " " in uri or "<" in uri or ">" in uri or headers_within:
         return Defect(400, "Bad Request-URI")
     try:
         header_fields.parse_uri(uri)

@@ -1,0 +1,196 @@
+"""A SIP phone made of text, and the user agent server on a bench: no socket, time moved by hand."""
+
+import asyncio
+import itertools
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from offhook.transports.call_leg import LegEnded, LegFact
+from offhook.transports.sip.call import Call, Happened
+from offhook.transports.sip.hop import Flow, Ms, Send
+from offhook.transports.sip.leg import SipLeg
+from offhook.transports.sip.listener import SipListener
+from offhook.transports.sip.message import SipRequest, SipResponse, parse_message
+from offhook.transports.sip.user_agent import CallArrived, Noted, Order, Outcome, UserAgent
+
+TORTURE = Path(__file__).parents[2] / "data" / "rfc4475"
+
+SDP = (
+    "v=0\r\no=alice 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n"
+    "m=audio 30000 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n"
+)
+
+
+@dataclass
+class Phone:
+    """Writes requests of one call, and reads what comes back."""
+
+    host: str = "127.0.0.1"
+    port: int = 5070
+    transport: str = "UDP"
+    call_id: str = "call-1@phone"
+    uri: str = "sip:+4921155660@127.0.0.1"
+    to_tag: str = ""
+    sequence: int = 0
+    rport: str = ";rport"
+    branches: "itertools.count[int]" = field(default_factory=itertools.count)
+    branch: str = ""
+
+    def request(
+        self,
+        method: str,
+        *,
+        headers: Sequence[str] = (),
+        body: str | bytes = b"",
+        kind: str = "application/sdp",
+        branch: str | None = None,
+        sequence: int | None = None,
+        uri: str | None = None,
+        tag: str | None = None,
+    ) -> bytes:
+        """One request; ACK and CANCEL keep the number of the INVITE, others count on."""
+        if sequence is None:
+            self.sequence += method not in {"ACK", "CANCEL"}
+            sequence = self.sequence
+        self.branch = branch if branch is not None else f"z9hG4bK{self.call_id}-{next(self.branches)}"
+        content = body.encode() if isinstance(body, str) else body
+        tag = self.to_tag if tag is None else tag
+        lines = [
+            f"{method} {uri or self.uri} SIP/2.0",
+            f"Via: SIP/2.0/{self.transport} {self.host}:{self.port};branch={self.branch}{self.rport}",
+            "Max-Forwards: 70",
+            f'From: "Alice" <sip:+49301234567@{self.host}>;tag=alice',
+            f"To: <{self.uri}>{';tag=' + tag if tag else ''}",
+            f"Call-ID: {self.call_id}",
+            f"CSeq: {sequence} {method}",
+            f"Contact: <sip:alice@{self.host}:{self.port}>",
+            *headers,
+            *([f"Content-Type: {kind}"] if content else []),
+            f"Content-Length: {len(content)}",
+        ]
+        return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
+
+    def invite(self, sdp: str = SDP, *, headers: Sequence[str] = ()) -> bytes:
+        return self.request("INVITE", body=sdp, headers=headers)
+
+    def ok_to(self, request: SipRequest, status: str = "200 OK") -> bytes:
+        """Our answer to a request of the server's."""
+        names = ("Via", "From", "To", "Call-ID", "CSeq")
+        lines = [f"SIP/2.0 {status}"]
+        lines += [f"{name}: {value}" for name in names for value in request.headers.every(name)]
+        return ("\r\n".join(lines) + "\r\nContent-Length: 0\r\n\r\n").encode()
+
+
+@dataclass
+class Bench:
+    """A user agent server whose clock stands still until `wait` moves it."""
+
+    agent: UserAgent = field(default_factory=UserAgent)
+    now: Ms = 0
+    flow: Flow = field(default_factory=lambda: Flow("udp", 1, ("127.0.0.1", 5070), ("127.0.0.1", 5060)))
+    calls: list[Call] = field(default_factory=list)
+    facts: list[LegFact] = field(default_factory=list)
+    notes: list[Noted] = field(default_factory=list)
+    sent: list[Send] = field(default_factory=list)
+
+    def receive(self, data: bytes, *, stranger: bool = False) -> list[SipRequest | SipResponse]:
+        """What is sent in return."""
+        outcomes = self.agent.receive(data, self.flow, self.now, stranger=stranger)
+        return self._take(outcomes)
+
+    def statuses(self, data: bytes) -> list[int]:
+        """The status codes sent in return."""
+        return [message.status for message in self.receive(data) if isinstance(message, SipResponse)]
+
+    def order(self, order: Order) -> list[SipRequest | SipResponse]:
+        """What is sent when the house orders this of the last call."""
+        return self._take(self.agent.obey(self.calls[-1], order, self.now))
+
+    def wait(self, ms: Ms) -> list[SipRequest | SipResponse]:
+        """Let time pass; what is sent meanwhile."""
+        end = self.now + ms
+        sent: list[SipRequest | SipResponse] = []
+        while (deadline := self.agent.next_deadline) is not None and deadline <= end:
+            assert deadline >= self.now, "a deadline in the past"
+            self.now = deadline
+            sent += self._take(self.agent.advance(self.now))
+        self.now = end
+        return sent
+
+    def dial(self, phone: Phone, data: bytes | None = None) -> SipResponse:
+        """Place a call; gives the last answer, whose To tag the phone takes."""
+        answer = self.receive(data or phone.invite())[-1]
+        assert isinstance(answer, SipResponse)
+        if self.calls:
+            phone.to_tag = self.calls[-1].dialog.id.local_tag
+        return answer
+
+    def _take(self, outcomes: Sequence[Outcome]) -> list[SipRequest | SipResponse]:
+        sent = [outcome for outcome in outcomes if isinstance(outcome, Send)]
+        self.calls += [outcome.call for outcome in outcomes if isinstance(outcome, CallArrived)]
+        self.facts += [outcome.fact for outcome in outcomes if isinstance(outcome, Happened)]
+        self.notes += [outcome for outcome in outcomes if isinstance(outcome, Noted)]
+        self.sent += sent
+        return [_as_read_by_a_peer(send.data) for send in sent]
+
+
+def _as_read_by_a_peer(data: bytes) -> SipRequest | SipResponse:
+    """What was sent; an answer that had to copy a bad CSeq is still an answer."""
+    return parse_message(re.sub(rb"CSeq: \d{11,}", b"CSeq: 1", data))
+
+
+class Desk:
+    """A house that answers every call of a listener and remembers what happened."""
+
+    def __init__(self, listener: SipListener) -> None:
+        self.listener = listener
+        self.legs: list[SipLeg] = []
+        self.ended: list[str] = []
+        self.facts: list[LegFact] = []
+
+    async def serve(self) -> None:
+        """Take calls until the listener stops."""
+        async with asyncio.TaskGroup() as group:
+            async for leg in self.listener.calls():
+                assert isinstance(leg, SipLeg)
+                self.legs.append(leg)
+                group.create_task(self._follow(leg))
+
+    async def _follow(self, leg: SipLeg) -> None:
+        if leg.offer.called == "404":
+            leg.refuse(404, "No flow answers this number")
+        else:
+            leg.ring()
+            leg.answer("127.0.0.1", 40000)
+        async for fact in leg.facts():
+            self.facts.append(fact)
+            if isinstance(fact, LegEnded):
+                self.ended.append(fact.cause)
+
+
+@pytest.fixture
+def phone() -> Phone:
+    return Phone()
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Desk]:
+    """A listener on loopback, UDP and TCP, whose calls are all answered."""
+    listener = SipListener(["udp:127.0.0.1:0", "tcp:127.0.0.1:0"])
+    await listener.start()
+    desk = Desk(listener)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(desk.serve())
+        yield desk
+        for leg in desk.legs:
+            leg.hang_up("test_over")
+        await listener.stop()
