@@ -9,11 +9,12 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Final, TypeAlias
 
 import numpy as np
 
+from offhook.calls.loop_store import LoopStore
+from offhook.calls.rtp_ports import RtpPorts
 from offhook.errors import OffhookError
 from offhook.media.messages import (
     AudioEnded,
@@ -24,6 +25,7 @@ from offhook.media.messages import (
     MediaTerms,
     OpenRow,
     QueueAudio,
+    RearmVoice,
     RestLoop,
     RowFact,
     SendTelephoneEvent,
@@ -33,17 +35,20 @@ from offhook.media.messages import (
     TelephoneEventSent,
 )
 from offhook.media.shared_audio import AHEAD_MS, Samples, SharedTable, write_ring
+from offhook.media.telephone_event import DIGITS
 from offhook.media.worker import SharedAudio
 
 Post: TypeAlias = Callable[[Command, socket.socket | None], None]
 
+KEYS: Final = frozenset(DIGITS)
 REST_TICKS: Final = 3
-"""So long after it was closed a row, or a part of the loop store, is not used again: the tick that runs still sees it."""
+"""So long after it was closed a row is not used again: the tick that runs still sees it."""
 
 
 @dataclass(slots=True)
 class _Speech:
-    """One utterance: `chunks` wait for room; `position` to `end` lie in the ring. `told_final`: the worker knows its end."""
+    """One utterance: `chunks` wait for room; `position` to `end` lie in the ring. `told_final`: the worker knows its
+    end."""
 
     number: int
     position: int
@@ -87,88 +92,64 @@ class _Lease:
         return int(counters[name]) if int(counters["lease"]) == self.number else 0
 
 
-class LoopStore:
-    """Which parts of the shared loop store are in use; the same audio at the same rate lies there once."""
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row in use: where its peer sends to (`host` empty and `port` 0 for a socket of the leg's own), `rate` in Hz."""
 
-    def __init__(self, capacity: int) -> None:
-        self._capacity: Final = capacity
-        self._used: Final[dict[bytes, tuple[int, int, int]]] = {}  # key → start, samples, users
-        self._parting: Final[deque[tuple[int, bytes]]] = deque()
-
-    def take(self, samples: Samples) -> tuple[bytes, int, bool]:
-        """Find a place. Returns its key, its start, and whether the samples have yet to be written there.
-
-        Raises:
-            OffhookError: `loop_memory_full`.
-        """
-        key = blake2b(np.ascontiguousarray(samples).tobytes(), digest_size=16).digest()
-        if key in self._used:
-            start, length, users = self._used[key]
-            self._used[key] = start, length, users + 1
-            return key, start, False
-        start = 0
-        for taken, length, _ in sorted(self._used.values()):
-            if taken - start >= len(samples):
-                break
-            start = taken + length
-        if start + len(samples) > self._capacity:
-            raise OffhookError(
-                f"There is no room for {len(samples)} more samples of background loops.",
-                remedy="Use shorter loops, or the same one for many calls; or raise loop_samples of the media settings.",
-                code="loop_memory_full",
-                retryable=True,
-            )
-        self._used[key] = start, len(samples), 1
-        return key, start, True
-
-    def part(self, key: bytes, tick: int) -> None:
-        """One user will have let go of it soon after this tick."""
-        self._parting.append((tick, key))
-
-    def free(self, tick: int) -> None:
-        """Free what nobody uses any more."""
-        while self._parting and self._parting[0][0] + REST_TICKS < tick:
-            _, key = self._parting.popleft()
-            start, length, users = self._used[key]
-            if users > 1:
-                self._used[key] = start, length, users - 1
-            else:
-                del self._used[key]
+    lease: int
+    host: str
+    port: int
+    rate: int
 
 
 class MediaRows:
-    """All leases, and the rows and loops they use. Commands for a lease that is not open change nothing."""
+    """All leases, and the rows and loops they use. Orders for a lease that is not open change nothing.
 
-    def __init__(self, shared: SharedAudio, post: Post) -> None:
+    Args:
+        shared: the memory that the worker sees, too.
+        ports: where sockets come from for legs that bring none of their own; they are bound to `host`.
+        post: brings a command, with its socket, to the worker before its next tick.
+    """
+
+    def __init__(self, shared: SharedAudio, host: str, ports: RtpPorts, post: Post) -> None:
         self._shared: Final = shared
+        self._host: Final = host
+        self._ports: Final = ports
         self._post: Final = post
         self._loops: Final = LoopStore(shared.loops.capacity)
         self._free: Final = {table.shape.rate: deque(range(table.shape.rows)) for table in shared.tables}
         self._closed: Final[deque[tuple[int, int, int]]] = deque()  # tick, rate, row
         self._leases: Final[dict[int, _Lease]] = {}
+        self._stopped: Final[deque[tuple[int, int, int]]] = deque()  # tick, lease, utterance
         self._hungry: Final[set[int]] = set()
         self._last_lease = 0
         self._tick = 0
 
     @property
-    def open_count(self) -> int:
-        """How many rows are open."""
+    def rows_open(self) -> int:
+        """How many rows are in use."""
         return len(self._leases)
 
-    def has_room(self, terms: MediaTerms) -> bool:
-        """Whether a row for these terms is free."""
-        return bool(self._free[terms.codec.rate])
-
-    def open(self, terms: MediaTerms, sock: socket.socket) -> int:
-        """Take a free row; `sock` is closed with it. Returns the lease."""
+    def open(self, terms: MediaTerms, own_socket: socket.socket | None = None) -> Row:
+        """Take a row, with a UDP socket from the port range unless the leg brings its own, which is closed with the
+        row. Raises OffhookError: `media_full`, `no_rtp_port`."""
         rate = terms.codec.rate
-        row = self._free[rate].popleft()
+        if not self._free[rate]:
+            raise OffhookError(
+                f"No row for another call at {rate} Hz is free; {self.rows_open} calls have one.",
+                remedy="Wait for a call to end, or raise limits.max_calls if the machine can carry more.",
+                code="media_full",
+                retryable=True,
+            )
+        sock, host, port = own_socket, "", 0
+        if sock is None:
+            (sock, port), host = self._ports.bind(), self._host
+        sock.setblocking(False)
         self._last_lease += 1
-        shared = next(table for table in self._shared.tables if table.shape.rate == rate)
         lease = self._leases[self._last_lease] = _Lease(
             number=self._last_lease,
-            shared=shared,
-            row=row,
+            shared=next(table for table in self._shared.tables if table.shape.rate == rate),
+            row=self._free[rate].popleft(),
             sock=sock,
             terms=terms,
             ssrc=secrets.randbits(32),
@@ -176,131 +157,133 @@ class MediaRows:
             timestamp=secrets.randbits(31),
         )
         self._post(self._opening(lease), sock)
-        return lease.number
+        return Row(lease.number, host, port, rate)
 
-    def close(self, number: int) -> None:
+    def close(self, lease: int) -> None:
         """Give the row back."""
-        lease = self._leases.pop(number, None)
-        if lease is None:
+        row = self._leases.pop(lease, None)
+        if row is None:
             return
-        self._post(CloseRow(number), None)
-        self._hungry.discard(number)
-        if lease.loop is not None:
-            self._loops.part(lease.loop.key, self._tick)
-        self._closed.append((self._tick, lease.shared.shape.rate, lease.row))
-        lease.sock.close()
+        self._post(CloseRow(lease), None)
+        self._hungry.discard(lease)
+        if row.loop is not None:
+            self._loops.part(row.loop.key, self._tick)
+        self._closed.append((self._tick, row.shared.shape.rate, row.row))
+        row.sock.close()
 
     def close_all(self) -> None:
         """Give all rows back."""
-        for number in list(self._leases):
-            self.close(number)
+        for lease in list(self._leases):
+            self.close(lease)
 
-    def change_terms(self, number: int, terms: MediaTerms) -> None:
+    def change_terms(self, lease: int, terms: MediaTerms) -> None:
         """The leg was negotiated anew; the rate stays."""
-        lease = self._leases.get(number)
-        if lease is not None:
-            lease.terms = terms
-            self._post(ChangeTerms(number, terms), None)
+        row = self._leases.get(lease)
+        if row is not None:
+            row.terms = terms
+            self._post(ChangeTerms(lease, terms), None)
 
-    def play(self, number: int, utterance: int, samples: Samples, final: bool) -> None:
+    def play(self, lease: int, utterance: int, samples: Samples, final: bool) -> None:
         """More of an utterance, of any length; it follows those before it."""
-        lease = self._leases.get(number)
-        if lease is None or utterance in lease.over:
+        row = self._leases.get(lease)
+        if row is None or utterance in row.over:
             return
-        speech = next((s for s in lease.speeches if s.number == utterance), None)
+        speech = next((s for s in row.speeches if s.number == utterance), None)
         if speech is None:
-            speech = _Speech(utterance, lease.written, lease.written)
-            lease.speeches.append(speech)
+            speech = _Speech(utterance, row.written, row.written)
+            row.speeches.append(speech)
         if len(samples):
             speech.chunks.append(np.array(samples, np.int16))
         speech.final |= final
-        self._feed(lease)
+        self._feed(row)
 
-    def stop(self, number: int, utterance: int) -> None:
+    def stop(self, lease: int, utterance: int) -> None:
         """Cut an utterance, and forget what waits of it."""
-        lease = self._leases.get(number)
-        if lease is None or utterance in lease.over:
+        row = self._leases.get(lease)
+        if row is None or utterance in row.over:
             return
-        speech = next((s for s in lease.speeches if s.number == utterance), None)
+        speech = next((s for s in row.speeches if s.number == utterance), None)
         if speech is not None and speech.told:
             speech.chunks.clear()
             speech.final = speech.told_final = True
-            self._post(StopAudio(number, utterance), None)
-            if not speech.started:
-                self._forget(lease, utterance)
+            self._post(StopAudio(lease, utterance), None)
+            self._stopped.append((self._tick, lease, utterance))
         else:
-            self._forget(lease, utterance)
-        lease.over.add(utterance)
+            self._forget(row, utterance)
+        row.over.add(utterance)
+        self._feed(row)
 
-    def stop_on_voice(self, number: int, utterance: int, not_before_ms: int) -> None:
+    def stop_on_voice(self, lease: int, utterance: int, not_before_ms: int) -> None:
         """Arm the reflex."""
-        lease = self._leases.get(number)
-        if lease is not None and utterance not in lease.over:
-            lease.reflexes[utterance] = not_before_ms
-            self._post(StopOnVoiceOnset(number, utterance, not_before_ms), None)
+        row = self._leases.get(lease)
+        if row is not None and utterance not in row.over:
+            row.reflexes[utterance] = not_before_ms
+            self._post(StopOnVoiceOnset(lease, utterance, not_before_ms), None)
 
-    def loop(self, number: int, samples: Samples | None, volume: float) -> None:
+    def loop(self, lease: int, samples: Samples | None, volume: float) -> None:
         """Loop this, or nothing."""
-        lease = self._leases.get(number)
-        if lease is None:
+        row = self._leases.get(lease)
+        if row is None:
             return
-        before, lease.loop = lease.loop, None
+        before, row.loop = row.loop, None
         if samples is not None and len(samples):
             key, start, new = self._loops.take(samples)
             if new:
                 self._shared.loops.samples[start : start + len(samples)] = samples
-            lease.loop = _Loop(key, start, len(samples), volume)
+            row.loop = _Loop(key, start, len(samples), volume)
         if before is not None:
             self._loops.part(before.key, self._tick)
-        self._post(self._looping(lease), None)
+        self._post(self._looping(row), None)
 
-    def rest_loop(self, number: int, resting: bool) -> None:
+    def rest_loop(self, lease: int, resting: bool) -> None:
         """Let the loop be silent, or heard again."""
-        lease = self._leases.get(number)
-        if lease is not None:
-            lease.resting = resting
-            self._post(RestLoop(number, resting), None)
+        row = self._leases.get(lease)
+        if row is not None:
+            row.resting = resting
+            self._post(RestLoop(lease, resting), None)
 
-    def send_digit(self, number: int, digit: str) -> None:
+    def send_digit(self, lease: int, digit: str) -> None:
         """Press a key."""
-        lease = self._leases.get(number)
-        if lease is not None:
-            lease.digits.append(digit)
-            self._post(SendTelephoneEvent(number, digit), None)
+        row = self._leases.get(lease)
+        if row is not None and digit in KEYS:
+            row.digits.append(digit)
+            self._post(SendTelephoneEvent(lease, digit), None)
 
-    def tell(self, number: int, command: Command) -> None:
-        """Post a command that leaves no state behind."""
-        if number in self._leases:
-            self._post(command, None)
+    def rearm_voice(self, lease: int) -> None:
+        """The caller's turn is over: the next onset needs the full evidence."""
+        if lease in self._leases:
+            self._post(RearmVoice(lease), None)
 
-    def heard(self, number: int, start: int, stop: int | None) -> Samples:
+    def heard(self, lease: int, start: int, stop: int | None = None) -> Samples:
         """What the row heard between two positions; what has left the ring is left out."""
-        lease = self._leases.get(number)
-        if lease is None:
+        row = self._leases.get(lease)
+        if row is None:
             return np.empty(0, np.int16)
-        until = lease.published("heard")
-        return lease.shared.copy_heard(lease.row, start, until if stop is None else stop, until)
+        until = row.published("heard")
+        return row.shared.copy_heard(row.row, start, until if stop is None else stop, until)
 
-    def heard_until(self, number: int) -> int:
+    def heard_until(self, lease: int) -> int:
         """How many samples the row has heard."""
-        lease = self._leases.get(number)
-        return 0 if lease is None else lease.published("heard")
+        row = self._leases.get(lease)
+        return 0 if row is None else row.published("heard")
 
     def take(self, tick: int, facts: Iterable[RowFact]) -> tuple[RowFact, ...]:
-        """A tick's facts, in order: those of open leases, each start and end of an utterance once, also when they were told
-        by two media processes. Then rows are fed."""
+        """A tick's facts, in order: those of open leases, each start and end of an utterance once, also when they
+        were told by two media processes. Then rows are fed."""
         self._tick = tick
         told: list[RowFact] = []
         for fact in facts:
-            lease = self._leases.get(fact.lease)
-            if lease is not None:
-                told += self._note(lease, fact)
+            row = self._leases.get(fact.lease)
+            if row is not None:
+                told += self._note(row, fact)
         self._loops.free(tick)
         while self._closed and self._closed[0][0] + REST_TICKS < tick:
-            _, rate, row = self._closed.popleft()
-            self._free[rate].append(row)
-        for number in tuple(self._hungry):
-            self._feed(self._leases[number])
+            _, rate, place = self._closed.popleft()
+            self._free[rate].append(place)
+        while self._stopped and self._stopped[0][0] + REST_TICKS < tick:
+            self._forget_unheard(*self._stopped.popleft()[1:])
+        for lease in tuple(self._hungry):
+            self._feed(self._leases[lease])
         return tuple(told)
 
     def replay(self) -> Iterator[tuple[Command, socket.socket | None]]:
@@ -327,9 +310,10 @@ class MediaRows:
                 yield SendTelephoneEvent(lease.number, digit), None
 
     def _opening(self, lease: _Lease) -> OpenRow:
-        ssrc = lease.published("ssrc") or lease.ssrc
-        sequence = lease.published("sequence") or lease.sequence
-        return OpenRow(lease.number, lease.row, lease.terms, ssrc, sequence, lease.timestamp)
+        if not lease.published("tick"):
+            return OpenRow(lease.number, lease.row, lease.terms, lease.ssrc, lease.sequence, lease.timestamp)
+        ssrc, sequence, timestamp = (lease.published(name) for name in ("ssrc", "sequence", "timestamp"))
+        return OpenRow(lease.number, lease.row, lease.terms, ssrc, sequence, timestamp)
 
     def _looping(self, lease: _Lease) -> SetLoop:
         loop = lease.loop
@@ -349,6 +333,7 @@ class MediaRows:
                 if speech is None:
                     return []
                 self._forget(lease, utterance)
+                self._hungry.add(lease.number)
                 if not speech.started:
                     return [AudioStarted(fact.lease, utterance), fact]
             case TelephoneEventSent():
@@ -357,6 +342,12 @@ class MediaRows:
             case _:
                 pass
         return [fact]
+
+    def _forget_unheard(self, number: int, utterance: int) -> None:
+        """An utterance that was stopped before its first packet: nothing is told of it."""
+        lease = self._leases.get(number)
+        if lease is not None:
+            lease.speeches = [s for s in lease.speeches if s.number != utterance or s.started]
 
     def _forget(self, lease: _Lease, utterance: int) -> None:
         lease.over.add(utterance)

@@ -47,7 +47,8 @@ class MediaTerms:
 
 @dataclass(frozen=True, slots=True)
 class OpenRow:
-    """Take a row into the table; its socket's descriptor comes with it. The last three are the values for the first packet."""
+    """Take a row into the table; its socket's descriptor comes with it. The last three are the values for the first
+    packet, unless the row's counters in shared memory say that this lease was open before: then they are gone on with."""
 
     lease: int
     row: int
@@ -101,7 +102,8 @@ class StopOnVoiceOnset:
 
 @dataclass(frozen=True, slots=True)
 class SetLoop:
-    """Loop `samples` samples of the shared block `block` (see media/shared_audio), at `volume` 0.0-1.0; None: ramp out and drop."""
+    """Loop `samples` samples from sample `block` of the shared store of loops on (see media/shared_audio), at `volume`
+    0.0-1.0; None: ramp out and drop."""
 
     lease: int
     block: int | None

@@ -1,0 +1,363 @@
+"""One table of calls: all rows of one sampling rate, and what happens to them in a tick.
+
+Narrowband rows are at 8 kHz, wideband rows at 16 kHz. The parts of a row (jitter buffer, playout, loop …) keep their
+own arrays; this file moves what they make from one to the next, in the order of the tick.
+"""
+
+import socket
+from ipaddress import ip_address
+from typing import Final
+
+import numpy as np
+
+from offhook.media.background_loop import BackgroundLoop, soft_limit
+from offhook.media.heard import Heard
+from offhook.media.jitter_buffer import JitterBuffer
+from offhook.media.messages import (
+    TICK_MS,
+    AudioEnd,
+    KeyPressed,
+    MediaTerms,
+    OpenRow,
+    PacketsStopped,
+    RowFact,
+    TelephoneEventSent,
+)
+from offhook.media.playout import Playout
+from offhook.media.rtp import (
+    HEADER_BYTES,
+    Bytes,
+    Kind,
+    Mask,
+    Numbers,
+    OutgoingPackets,
+    Packets,
+    encode,
+    header_bytes,
+    kinds_by_payload_type,
+    parse,
+)
+from offhook.media.shared_audio import Rows, SharedLoops, SharedTable
+from offhook.media.source_lock import Packet, Source, SourceLock
+from offhook.media.telephone_event import EventReceiver, EventSender
+from offhook.media.wire import Arrivals, Outlet, flush, sender
+
+PACKETS_STOPPED_MS: Final = 5000
+
+
+class CallTable:
+    """Rows of calls; `facts` collects what happened to them in the tick."""
+
+    def __init__(self, shared: SharedTable, loops: SharedLoops) -> None:
+        rows = shared.shape.rows
+        self.shape: Final = shared.shape
+        self.facts: Final[list[RowFact]] = []
+        self.heard: Final = Heard(shared)
+        self.playout: Final = Playout(shared)
+        self.loop: Final = BackgroundLoop(shared.shape, loops)
+        self.lease: Final[Numbers] = np.zeros(rows, np.int64)
+        self.open_rows: Rows = np.empty(0, np.intp)
+        self._counters: Final = shared.counters
+        self._jitter: Final = JitterBuffer(self.heard)
+        self._lock: Final = SourceLock(rows)
+        self._keys_heard: Final = EventReceiver(shared.shape.rate)
+        self.keys: Final = EventSender(shared.shape.frame)
+        self._out: Final = OutgoingPackets(shared.shape)
+        self._kinds: Final = np.zeros((rows, 128), np.uint8)
+        self._sockets: Final[dict[int, socket.socket]] = {}
+        self._terms: Final[dict[int, MediaTerms]] = {}
+        self._remotes: Final[dict[int, Source]] = {}
+        self._receiving: Final[Mask] = np.zeros(rows, np.bool_)
+        self._flowing: Final[Mask] = np.zeros(rows, np.bool_)
+        self._spent: Final[Mask] = np.zeros(rows, np.bool_)
+        self._last_packet: Final[Numbers] = np.zeros(rows, np.int64)
+        self._told_silent: Final[Mask] = np.zeros(rows, np.bool_)
+        self._outlets: list[Outlet] = []
+        self._outlet_rows: Rows = np.empty(0, np.intp)
+        self._outlets_stale = True
+        self._keying: list[int] = []
+        self.unsent = 0
+
+    # --- commands
+
+    def open(self, order: OpenRow, sock: socket.socket, tick: int) -> None:
+        """Take a row into the table. What its counters say of the same lease is gone on with."""
+        row, terms = order.row, order.terms
+        left = self._counters[row]
+        resumed = was_open(left, order.lease)
+        timestamp = order.timestamp
+        if resumed:
+            timestamp = int(left["timestamp"]) + (tick - int(left["tick"]) - 1) * self.shape.frame
+        else:
+            self._counters[row] = np.zeros((), self._counters.dtype)
+            left["lease"], left["utterance"] = order.lease, -1
+        self._sockets[row] = sock
+        self.lease[row] = order.lease
+        self._lock.forget(row)
+        self._out.open(row, order.ssrc, order.sequence, timestamp, tick)
+        self.heard.open(row, int(left["heard"]))
+        self.playout.open(row, order.lease, int(left["played"]))
+        if resumed and left["utterance"] >= 0:
+            self.playout.resume(row, int(left["utterance"]), int(left["utterance_start"]), int(left["utterance_sent"]))
+        self.loop.open(row)
+        if resumed:
+            self.loop.resume(row, int(left["loop_position"]))
+        self._spent[row] = False
+        self._told_silent[row] = False
+        self._last_packet[row] = tick
+        self.open_rows = np.array(sorted(self._sockets), np.intp)
+        self._use(row, terms)
+        self._write(np.array([row]))
+        if resumed and left["remote_port"]:
+            self._remotes[row] = (left["remote_host"].decode(), int(left["remote_port"]))
+
+    def change(self, row: int, terms: MediaTerms, tick: int) -> None:
+        """The leg was negotiated anew: its peer is learned again, and the frame that is prepared is written in the
+        new codec."""
+        if terms.receiving and not self._receiving[row]:
+            self._last_packet[row] = tick
+            self._told_silent[row] = False
+        if terms.remote != self._terms[row].remote:
+            self._lock.forget(row)
+            self._counters["remote_port"][row] = 0
+        else:
+            self._lock.doubt(row)
+        if terms.sending and not self._terms[row].sending:
+            self._out.mark(np.array([row]))
+        self._use(row, terms)
+        self._write(np.array([row]))
+
+    def close(self, row: int) -> socket.socket:
+        """Forget the row; returns its socket, which is the caller's to close."""
+        self.playout.close(row)
+        self.loop.open(row)
+        self.keys.forget(row)
+        self._keys_heard.forget(row)
+        self._lock.forget(row)
+        self._receiving[row] = self._spent[row] = self._flowing[row] = False
+        del self._terms[row], self._remotes[row]
+        sock = self._sockets.pop(row)
+        self.open_rows = np.array(sorted(self._sockets), np.intp)
+        self._outlets_stale = True
+        return sock
+
+    def cut(self, row: int, utterance: int, how: AudioEnd) -> None:
+        """Cut an utterance, in the frame that is prepared."""
+        self.facts.extend(self.playout.cut(row, utterance, how, bool(self._flowing[row])))
+        self._write(np.array([row]))
+
+    def voice_onset(self, row: int, tick: int) -> None:
+        """Voice began on a row: let its reflex act."""
+        self.facts.extend(self.playout.voice_onset(row, tick, bool(self._flowing[row])))
+        self._write(np.array([row]))
+
+    # --- the tick
+
+    def send(self, tick: int, missed: int) -> None:
+        """Send what was prepared in the tick before."""
+        self._make_way_for_keys()
+        if self._outlets_stale:
+            self._collect_outlets()
+        rows = self._outlet_rows
+        if missed:
+            self._out.mark(self.open_rows)
+        self._out.stamp(rows, tick)
+        self.unsent += flush(self._outlets)
+        self._out.advance(rows)
+        self._spent[rows] = True
+        self._send_keys(tick)
+        self.facts.extend(self.playout.sent(rows, tick))
+        counters, open_rows = self._counters, self.open_rows
+        counters["tick"][open_rows] = tick
+        counters["ssrc"][open_rows] = self._out.ssrc[open_rows]
+        counters["sequence"][open_rows] = self._out.sequence[open_rows]
+        counters["timestamp"][open_rows] = self._out.timestamps(open_rows, tick + 1)
+
+    def prepare(self) -> None:
+        """Make the next frame of every row whose last one has left."""
+        rows = np.flatnonzero(self._spent)
+        self.playout.prepare(rows)
+        self.loop.prepare(rows)
+        self._write(rows)
+        self._spent[rows] = False
+
+    def take(self, arrivals: Arrivals, tick: int) -> None:
+        """Datagrams of this table's rows: what is audio of their streams goes to the jitter buffer."""
+        wanted = self._receiving[arrivals.rows]
+        rows, sources = arrivals.rows, arrivals.sources
+        packets = parse(arrivals.data, arrivals.sizes)
+        locked = self._lock.sources
+        from_known = np.fromiter(
+            (source == locked[row] for source, row in zip(sources, rows.tolist(), strict=True)), np.bool_, len(rows)
+        )
+        kinds = self._kinds[rows, packets.payload_type]
+        valid = packets.valid & wanted
+        known = valid & self._lock.known(rows, packets.ssrc, from_known)
+        strange = valid & ~known & (kinds != Kind.OTHER)
+        if known.any():
+            strange[known] = self._insert(rows[known], kinds[known], packets, known, tick)
+        for k in np.flatnonzero(strange):
+            self._consider(int(rows[k]), int(kinds[k]), sources[k], packets, int(k), tick)
+        self._jitter.deliver(self._listening())
+
+    def listen(self, tick: int) -> None:
+        """All that has arrived was taken: missing packets, silence, peers that have fallen silent."""
+        self._jitter.wait(self._listening())
+        silent = self._receiving & ~self._told_silent & ((tick - self._last_packet) * TICK_MS >= PACKETS_STOPPED_MS)
+        for row in np.flatnonzero(silent):
+            self._told_silent[row] = True
+            self._lock.doubt(int(row))
+            silent_ms = int(tick - self._last_packet[row]) * TICK_MS
+            self.facts.append(PacketsStopped(int(self.lease[row]), silent_ms))
+
+    def publish(self, phase: Numbers, voice_tick: Numbers) -> None:
+        """Let the service process see where every row is."""
+        rows, counters, playout = self.open_rows, self._counters, self.playout
+        counters["heard"][rows] = self.heard.count[rows]
+        counters["played"][rows] = playout.consumed(rows)
+        counters["utterance"][rows] = np.where(playout.started[rows] >= 0, playout.current[rows], -1)
+        counters["utterance_start"][rows] = playout.started[rows]
+        counters["utterance_sent"][rows] = playout.samples_sent[rows]
+        counters["loop_position"][rows] = self.loop.position[rows]
+        counters["voice_phase"][rows] = phase[rows]
+        counters["voice_tick"][rows] = voice_tick[rows]
+
+    def receiving(self, row: int) -> bool:
+        """Whether the row is meant to hear its peer."""
+        return bool(self._receiving[row])
+
+    # --- inside
+
+    def _use(self, row: int, terms: MediaTerms) -> None:
+        self._terms[row] = terms
+        self._kinds[row] = kinds_by_payload_type(terms)
+        self._receiving[row] = terms.receiving
+        self._out.use(row, terms.codec, terms.payload_type)
+        if not self._lock.locked[row] or row not in self._remotes:
+            self._remotes[row] = numeric(terms.remote)
+        self._outlets_stale = True
+
+    def _listening(self) -> Rows:
+        return np.flatnonzero(self._receiving & self._lock.locked)
+
+    def _write(self, rows: Rows) -> None:
+        """Speech and loop of these rows into their packets."""
+        speaking, sounding = self.playout.speaking[rows], self.loop.sounding[rows]
+        quiet = ~(speaking | sounding)
+        if quiet.any():
+            self._out.write_silence(rows[quiet])
+        clean = rows[speaking & ~sounding]
+        if len(clean):
+            self._out.write(clean, self.playout.speech[clean])
+        mixed = rows[sounding]
+        if len(mixed):
+            self._out.write(mixed, soft_limit(self.loop.frames[mixed] + self.playout.speech[mixed]))
+
+    def _collect_outlets(self) -> None:
+        rows = []
+        outlets: list[Outlet] = []
+        self._flowing[:] = False
+        for row, sock in sorted(self._sockets.items()):
+            remote = self._remotes[row]
+            if not self._terms[row].sending or (remote is None and sock.family != socket.AF_UNIX):
+                continue
+            self._flowing[row] = True
+            if row not in self._keying:
+                rows.append(row)
+                outlets.append((sender(sock), self._out.views[row], remote))
+        self._outlets, self._outlet_rows = outlets, np.array(rows, np.intp)
+        self._outlets_stale = False
+
+    def _make_way_for_keys(self) -> None:
+        """Rows on which a key is pressed send no audio: their prepared frame waits."""
+        waiting = self.keys.rows()
+        if not waiting and not self._keying:
+            return
+        if self._outlets_stale:
+            self._collect_outlets()
+        keying = [row for row in waiting if self._flowing[row] and self.keys.begin(row)]
+        if keying != self._keying:
+            self._keying = keying
+            self._outlets_stale = True
+
+    def _send_keys(self, tick: int) -> None:
+        for row in self._keying:
+            at = np.array([row])
+            terms, sequence = self._terms[row], int(self._out.sequence[row])
+            timestamp, ssrc = int(self._out.timestamps(at, tick)[0]), int(self._out.ssrc[row])
+            if terms.telephone_event is not None:
+                event = self.keys.next_packet(row, terms.telephone_event, sequence, timestamp, ssrc)
+                data, digit, done = event.data, event.digit, event.done
+            else:
+                sound = self.keys.next_tone(row)
+                payload = encode(int(self._out.kind[row]), sound.samples[None, :])
+                data = header_bytes(terms.payload_type, False, sequence, timestamp, ssrc) + payload.tobytes()
+                digit, done = sound.digit, sound.done
+            self.unsent += flush([(sender(self._sockets[row]), memoryview(data), self._remotes[row])])
+            self._out.skip(at)
+            if done:
+                self.facts.append(TelephoneEventSent(int(self.lease[row]), digit))
+
+    def _insert(self, rows: Rows, kinds: Bytes, packets: Packets, which: Mask, tick: int) -> Mask:
+        """Packets of known streams; returns those that are too far from theirs to be of it."""
+        payload = packets.data[which, HEADER_BYTES:]
+        sequence, timestamp = packets.sequence[which], packets.timestamp[which]
+        foreign = self._jitter.insert(rows, kinds, sequence, timestamp, packets.length[which], payload)
+        for k in np.flatnonzero((kinds == Kind.EVENT) & ~foreign):
+            self._key(int(rows[k]), int(timestamp[k]), payload[k, : packets.length[which][k]].tobytes())
+        self._last_packet[rows] = tick
+        self._told_silent[rows] = False
+        return foreign
+
+    def _key(self, row: int, timestamp: int, payload: bytes) -> None:
+        digit = self._keys_heard.take(row, timestamp, payload)
+        if digit is not None:
+            self.facts.append(KeyPressed(int(self.lease[row]), digit))
+
+    def _consider(self, row: int, kind: int, source: Source, packets: Packets, k: int, tick: int) -> None:
+        """A valid packet of no known stream: it may settle whose packets this row hears."""
+        payload = packets.data[k, HEADER_BYTES : HEADER_BYTES + int(packets.length[k])].copy()
+        packet = Packet(kind, int(packets.sequence[k]), int(packets.timestamp[k]), int(packets.ssrc[k]), payload)
+        begun = self._lock.consider(row, source, packet)
+        if not begun:
+            return
+        self._jitter.restart(row, begun[0].sequence, begun[0].timestamp)
+        self._keys_heard.forget(row)
+        self._learn_remote(row, source)
+        self._last_packet[row] = tick
+        self._told_silent[row] = False
+        for first in begun:
+            self._jitter.insert(
+                np.array([row]),
+                np.array([first.kind], np.uint8),
+                np.array([first.sequence]),
+                np.array([first.timestamp]),
+                np.array([len(first.payload)]),
+                first.payload[None, :],
+            )
+            if first.kind == Kind.EVENT:
+                self._key(row, first.timestamp, first.payload.tobytes())
+
+    def _learn_remote(self, row: int, source: Source) -> None:
+        """Send to where the packets come from (RFC 4961)."""
+        if not isinstance(source, tuple) or source == self._remotes[row]:
+            return
+        self._remotes[row] = source
+        self._outlets_stale = True
+        self._counters["remote_host"][row] = str(source[0]).encode()
+        self._counters["remote_port"][row] = source[1]
+
+
+def was_open(counters: np.void, lease: int) -> bool:
+    """Whether a row's counters were left behind by this lease, in a media process that has died."""
+    return int(counters["lease"]) == lease and int(counters["tick"]) > 0
+
+
+def numeric(remote: tuple[str, int] | None) -> Source:
+    """The address, if it is one that can be sent to: a name is not looked up here, its owner's packets will tell."""
+    if remote is None or not 0 < remote[1] < 65536:
+        return None
+    try:
+        return None if ip_address(remote[0]).is_unspecified else remote
+    except ValueError:
+        return None

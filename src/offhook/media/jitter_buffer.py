@@ -1,0 +1,160 @@
+"""Packets into order, for all rows of a table: what is next is heard at once, what is missing is waited for and
+concealed.
+
+Nobody listens to this audio in real time (detector and recogniser do), so nothing is held back to even out its
+arrival: a packet waits only while one before it may still come. Order is told by sequence numbers; timestamps only
+tell how much time is missing between two packets, be it lost, or never sent because the peer was silent.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from offhook.media.heard import Heard
+from offhook.media.rtp import LONGEST_PACKET_MS, SAMPLE_BYTES, Bytes, Kind, Mask, Numbers, ahead, decode
+from offhook.media.shared_audio import Rows
+
+SLOTS: Final = 64
+LOST_AFTER_TICKS: Final = 3
+"""So long a missing packet is waited for."""
+LOST_AFTER_PACKETS: Final = 4
+"""So many packets after a missing one, it will not come any more."""
+SILENT_AFTER_TICKS: Final = 5
+"""So long after the last packet, silence is heard in place of packets."""
+LARGEST_JUMP: Final = 3000
+"""Sequence numbers further ahead, or more than LARGEST_DISORDER behind, are those of another stream (RFC 3550 A.1)."""
+LARGEST_DISORDER: Final = 100
+_NOTHING = -1
+
+
+class JitterBuffer:
+    """Rings of SLOTS packets a row. `duplicates`, `late` and `lost` count packets of all rows, ever."""
+
+    def __init__(self, heard: Heard) -> None:
+        rows, rate = heard.shape.rows, heard.shape.rate
+        self._heard: Final = heard
+        self._frame: Final = heard.shape.frame
+        self._longest_gap: Final = rate
+        self._slot_bytes: Final = rate * LONGEST_PACKET_MS // 1000 * (2 if rate == 16000 else 1)
+        self._payload: Final[Bytes] = np.zeros((rows * SLOTS, self._slot_bytes), np.uint8)
+        self._slot_sequence: Final[Numbers] = np.full(rows * SLOTS, _NOTHING, np.int64)
+        self._slot_timestamp: Final[Numbers] = np.zeros(rows * SLOTS, np.int64)
+        self._slot_length: Final[Numbers] = np.zeros(rows * SLOTS, np.int64)
+        self._slot_kind: Final = np.zeros(rows * SLOTS, np.uint8)
+        self._next: Final[Numbers] = np.zeros(rows, np.int64)
+        self._reach: Final[Numbers] = np.zeros(rows, np.int64)  # from the next packet to beyond the newest one
+        self._next_timestamp: Final[Numbers] = np.zeros(rows, np.int64)
+        self._waited: Final[Numbers] = np.zeros(rows, np.int64)
+        self._idle: Final[Numbers] = np.zeros(rows, np.int64)
+        self._filled: Final[Numbers] = np.zeros(rows, np.int64)
+        self.duplicates = 0
+        self.late = 0
+        self.lost = 0
+
+    def restart(self, row: int, sequence: int, timestamp: int) -> None:
+        """A stream begins with this packet; what is still there of another one is forgotten."""
+        self._slot_sequence[row * SLOTS : (row + 1) * SLOTS] = _NOTHING
+        self._next[row] = sequence
+        self._next_timestamp[row] = timestamp
+        self._reach[row] = self._waited[row] = self._idle[row] = self._filled[row] = 0
+
+    def insert(
+        self, rows: Rows, kinds: Bytes, sequence: Numbers, timestamp: Numbers, length: Numbers, payload: Bytes
+    ) -> Mask:
+        """Take (n,) packets of the rows' streams, payloads (n, ≥ length). Returns which of them are of another
+        stream."""
+        distance = ahead(sequence, self._next[rows], 16)
+        foreign = (distance < -LARGEST_DISORDER) | (distance >= LARGEST_JUMP)
+        for k in np.flatnonzero((distance >= SLOTS) & ~foreign):
+            self.restart(int(rows[k]), int(sequence[k]), int(timestamp[k]))
+        distance = ahead(sequence, self._next[rows], 16)
+        slot = rows * SLOTS + (sequence & (SLOTS - 1))
+        duplicate = (distance >= 0) & (self._slot_sequence[slot] == sequence)
+        self.duplicates += int(duplicate.sum())
+        self.late += int(((distance < 0) & ~foreign).sum())
+        taken = (distance >= 0) & (distance < SLOTS) & ~duplicate & ~foreign
+        if not taken.all():
+            rows, kinds, sequence, timestamp = rows[taken], kinds[taken], sequence[taken], timestamp[taken]
+            length, slot, payload = length[taken], slot[taken], payload[taken]
+        heard = (kinds != Kind.OTHER) & (kinds != Kind.EVENT) & (length <= self._slot_bytes)
+        heard &= length % SAMPLE_BYTES[kinds] == 0
+        self._slot_sequence[slot] = sequence
+        self._slot_timestamp[slot] = timestamp
+        self._slot_length[slot] = length
+        self._slot_kind[slot] = np.where(heard, kinds, Kind.OTHER)
+        for width in _distinct(length[heard]):
+            same = heard & (length == width)
+            self._payload[slot[same], :width] = payload[same, :width]
+        np.maximum.at(self._reach, rows, distance[taken] + 1)
+        return foreign
+
+    def deliver(self, rows: Rows) -> None:
+        """Let these rows hear all that is there in order."""
+        while len(rows):
+            sequence = self._next[rows]
+            slot = rows * SLOTS + (sequence & (SLOTS - 1))
+            there = self._slot_sequence[slot] == sequence
+            if not there.all():
+                rows, slot = rows[there], slot[there]
+            if len(rows):
+                self._hear(rows, slot)
+
+    def wait(self, rows: Rows) -> None:
+        """A tick is over: give up packets that were waited for, and put silence where nothing comes."""
+        reach = self._reach[rows]
+        waits = reach > 0
+        self._waited[rows] = np.where(waits, self._waited[rows] + 1, 0)
+        given_up = waits & ((self._waited[rows] >= LOST_AFTER_TICKS) | (reach > LOST_AFTER_PACKETS))
+        if given_up.any():
+            self._skip_missing(rows[given_up])
+            self.deliver(rows[given_up])
+        self._idle[rows] += 1
+        silent = rows[(self._idle[rows] > SILENT_AFTER_TICKS) & ~waits]
+        if len(silent):
+            self._heard.append_silence(silent, self._frame)
+            self._filled[silent] += self._frame
+
+    def _skip_missing(self, rows: Rows) -> None:
+        """Go on with the first packet that is there."""
+        steps = np.arange(SLOTS)
+        sequence = (self._next[rows][:, None] + steps) & 0xFFFF
+        slot = rows[:, None] * SLOTS + (sequence & (SLOTS - 1))
+        first = np.argmax(self._slot_sequence[slot] == sequence, axis=1)
+        self.lost += int(first.sum())
+        self._next[rows] = sequence[np.arange(len(rows)), first]
+        self._reach[rows] -= first
+        self._waited[rows] = 0
+
+    def _hear(self, rows: Rows, slot: Rows) -> None:
+        kinds, timestamp = self._slot_kind[slot], self._slot_timestamp[slot]
+        self._slot_sequence[slot] = _NOTHING
+        self._next[rows] = (self._next[rows] + 1) & 0xFFFF
+        self._reach[rows] -= 1
+        audible = kinds != Kind.OTHER
+        if not audible.all():
+            rows, slot, kinds, timestamp = rows[audible], slot[audible], kinds[audible], timestamp[audible]
+        if not len(rows):
+            return
+        gap = ahead(timestamp, self._next_timestamp[rows], 32)
+        missing = gap - self._filled[rows]
+        absent = (gap > 0) & (gap <= self._longest_gap) & (missing > 0)
+        if absent.any():
+            self._heard.conceal(rows[absent], missing[absent])
+        samples = self._slot_length[slot] // SAMPLE_BYTES[kinds]
+        shapes = kinds * np.int64(1 << 16) + samples
+        for shape in _distinct(shapes):
+            same = shapes == shape
+            kind, width = divmod(int(shape), 1 << 16)
+            payload = self._payload[slot[same], : width * int(SAMPLE_BYTES[kind])]
+            self._heard.append(rows[same], decode(kind, payload))
+        self._next_timestamp[rows] = (timestamp + samples) & 0xFFFFFFFF
+        self._idle[rows] = self._filled[rows] = 0
+
+
+def _distinct(values: Numbers) -> list[int]:
+    """The values that occur; mostly it is one."""
+    if not len(values):
+        return []
+    if (values == values[0]).all():
+        return [int(values[0])]
+    return [int(value) for value in np.unique(values)]

@@ -1,0 +1,100 @@
+"""Messages between the two processes, over a socket pair that keeps their borders (SOCK_SEQPACKET).
+
+Both ends are ours, and of the same version: values travel as pickles, descriptors beside them (SCM_RIGHTS). The media
+process dies with the service process; to this end, the link is then closed.
+"""
+
+import pickle
+import socket
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from offhook.media.messages import Command, Report
+from offhook.media.shared_audio import SharedLoops, SharedTable, TableShape
+from offhook.media.worker import Arrived, SharedAudio
+
+LARGEST_MESSAGE: Final = 1 << 18
+_DESCRIPTORS: Final = 4
+_BUFFER_BYTES: Final = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The service's first message; the descriptors of the shared memory come with it."""
+
+    epoch_ns: int
+    narrowband: TableShape
+    wideband: TableShape
+    loop_samples: int
+
+
+def socket_pair() -> tuple[socket.socket, socket.socket]:
+    """A link: the service's end (non-blocking) and the media process's."""
+    service, media = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for end in (service, media):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
+    service.setblocking(False)
+    return service, media
+
+
+def pack(message: Hello | Command | Report) -> bytes:
+    """A message as bytes."""
+    return pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+
+
+def unpack_report(data: bytes) -> Report:
+    """A message of the media process."""
+    report = pickle.loads(data)  # noqa: S301 - from our own process
+    assert isinstance(report, Report)
+    return report
+
+
+class MediaEnd:
+    """The media process's end of the link. `closed` when the service has gone."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket: Final = sock
+        self._unsent: Final[deque[bytes]] = deque()
+        self.closed = False
+
+    def greet(self) -> tuple[Hello, SharedAudio]:
+        """Wait for the first message and open the memory that comes with it."""
+        data, descriptors, _, _ = socket.recv_fds(self._socket, LARGEST_MESSAGE, _DESCRIPTORS)
+        hello = pickle.loads(data)  # noqa: S301 - from our own process
+        narrowband, wideband, loops = descriptors
+        self._socket.setblocking(False)
+        return hello, SharedAudio(
+            SharedTable(hello.narrowband, narrowband),
+            SharedTable(hello.wideband, wideband),
+            SharedLoops(hello.loop_samples, loops),
+        )
+
+    def commands(self) -> list[Arrived]:
+        """All commands that are there, with the sockets that came with them."""
+        arrived: list[Arrived] = []
+        while not self.closed:
+            try:
+                data, descriptors, _, _ = socket.recv_fds(self._socket, LARGEST_MESSAGE, _DESCRIPTORS)
+            except BlockingIOError:
+                break
+            except OSError:
+                data = b""
+            if not data:
+                self.closed = True
+                break
+            command = pickle.loads(data)  # noqa: S301 - from our own process
+            arrived.append((command, socket.socket(fileno=descriptors[0]) if descriptors else None))
+        return arrived
+
+    def report(self, report: Report) -> None:
+        """Send a report after those that could not be sent yet."""
+        self._unsent.append(pack(report))
+        try:
+            while self._unsent:
+                self._socket.send(self._unsent[0])
+                self._unsent.popleft()
+        except BlockingIOError:
+            return
+        except OSError:
+            self.closed = True

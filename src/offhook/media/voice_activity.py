@@ -1,0 +1,206 @@
+"""Is the caller speaking: the detector's numbers of all rows turned into onsets and pauses.
+
+The detector takes chunks of 256 samples at 8 kHz (32 ms); rows begin at different places, so that every tick has
+about the same work, and what is more than a tick's share waits for the next. Two positive chunks in a row are an
+onset. Three negative ones are a pause. Within a pause one positive chunk is enough, until the turn is over
+(`RearmVoice`) or the pause has lasted two seconds.
+"""
+
+from enum import IntEnum
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from offhook.media.heard import Heard
+from offhook.media.messages import TICK_MS, VoiceOnset, VoicePause
+from offhook.media.rtp import Mask, Numbers
+from offhook.media.shared_audio import Rows
+
+CHUNK: Final = 256
+THRESHOLD: Final = 0.5
+ONSET_CHUNKS: Final = 2
+PAUSE_CHUNKS: Final = 3
+REARMED_AFTER_TICKS: Final = 2000 // TICK_MS
+SHARE_A_TICK: Final = 0.7
+"""Chunks a tick, of the rows that are open; the even share is 0.625."""
+_SMALLEST_SHARE = 8
+_PHASES = 8
+_LONGEST_BACKLOG_MS = 4000
+
+Floats = npt.NDArray[np.float32]
+
+
+class Detector(Protocol):
+    """Says how likely there is voice in a chunk, remembering per row what came before."""
+
+    def probabilities(self, chunks: Floats, rows: Rows) -> Floats:
+        """Chunks (n, 256) at 8 kHz in [-1, 1] of rows (n,) → (n,) probabilities."""
+
+    def reset(self, rows: Rows) -> None:
+        """Forget what these rows have heard."""
+
+
+class Phase(IntEnum):
+    """Where a row's caller is."""
+
+    QUIET = 0
+    SPEAKING = 1
+    PAUSING = 2
+
+
+def _half_band(taps: int) -> Floats:
+    """A windowed-sinc low-pass at a quarter of the sampling rate; every other tap but the middle one is 0."""
+    n = np.arange(taps) - taps // 2
+    kernel = 0.5 * np.sinc(n / 2) * np.kaiser(taps, 6.0)
+    taps_of_one: Floats = (kernel / kernel.sum()).astype(np.float32)
+    return taps_of_one
+
+
+_HALF_BAND: Final = _half_band(47)
+
+
+class VoiceActivity:
+    """Voice of all rows of the tables that were heard; a row of the second table is numbered after those of the
+    first."""
+
+    def __init__(self, heards: tuple[Heard, ...], detector: Detector) -> None:
+        self._heards: Final = heards
+        self._first: Final = np.cumsum([0, *(h.shape.rows for h in heards)])
+        rows = int(self._first[-1])
+        self._detector: Final = detector
+        self._read: Final[Numbers] = np.zeros(rows, np.int64)  # samples at the row's rate
+        self._positive: Final[Numbers] = np.zeros(rows, np.int64)
+        self._negative: Final[Numbers] = np.zeros(rows, np.int64)
+        self._begin: Final[Numbers] = np.zeros(rows, np.int64)
+        self._lease: Final[Numbers] = np.zeros(rows, np.int64)
+        self._open: Final[Mask] = np.zeros(rows, np.bool_)
+        self.phase: Final[Numbers] = np.zeros(rows, np.int64)
+        self.voice_tick: Final[Numbers] = np.zeros(rows, np.int64)
+
+    def rows_of(self, table: int) -> slice:
+        """The rows of one table."""
+        return slice(int(self._first[table]), int(self._first[table + 1]))
+
+    def open(self, table: int, row: int, lease: int, phase: Phase = Phase.QUIET, voice_tick: int = 0) -> None:
+        """Begin to listen to a row from here on."""
+        heard = self._heards[table]
+        number = int(self._first[table]) + row
+        step = heard.shape.rate // 8000
+        count = int(heard.count[row])
+        self._read[number] = count - (number % _PHASES) * (CHUNK // _PHASES) * step
+        self._positive[number] = self._negative[number] = 0
+        self._lease[number] = lease
+        self._open[number] = True
+        self.phase[number], self.voice_tick[number] = phase, voice_tick
+        self._detector.reset(np.array([number]))
+
+    def close(self, table: int, row: int) -> None:
+        """Listen no more."""
+        number = self._first[table] + row
+        self._open[number] = False
+        self.phase[number] = Phase.QUIET
+
+    def rearm(self, table: int, row: int) -> None:
+        """The turn is over: the next onset needs the full evidence."""
+        number = self._first[table] + row
+        self.phase[number] = Phase.QUIET
+        self._positive[number] = 0
+
+    def hush(self, table: int, row: int) -> list[VoicePause]:
+        """Nothing is heard from now on (hold): a voice that was there has paused."""
+        number = int(self._first[table]) + row
+        if self.phase[number] != Phase.SPEAKING:
+            return []
+        self.phase[number] = Phase.PAUSING
+        self._negative[number] = 0
+        return [VoicePause(int(self._lease[number]), int(self.voice_tick[number]))]
+
+    def detect(self, tick: int) -> list[tuple[int, int, VoiceOnset | VoicePause]]:
+        """Take what was heard since; returns (table, row, fact)."""
+        facts: list[tuple[int, int, VoiceOnset | VoicePause]] = []
+        share = max(_SMALLEST_SHARE, int(np.ceil(SHARE_A_TICK * int(self._open.sum()))))
+        while share > 0:
+            rows = self._waiting(share)
+            if not len(rows):
+                break
+            share -= len(rows)
+            begin = self._read[rows]
+            positive = self._detector.probabilities(self._chunks(rows, begin), rows) > THRESHOLD
+            self._read[rows] += self._steps(rows) * CHUNK
+            facts += self._decide(rows, begin, positive, tick)
+        over = self._open & (self.phase == Phase.PAUSING) & (tick - self.voice_tick > REARMED_AFTER_TICKS)
+        if over.any():
+            self.phase[over] = Phase.QUIET
+            self._positive[over] = 0
+        return facts
+
+    def _steps(self, rows: Rows) -> Numbers:
+        """Samples at the row's rate for one sample at 8 kHz."""
+        steps = np.ones(len(rows), np.int64)
+        for table, heard in enumerate(self._heards):
+            if heard.shape.rate != 8000:
+                steps[(rows >= self._first[table]) & (rows < self._first[table + 1])] = heard.shape.rate // 8000
+        return steps
+
+    def _waiting(self, most: int) -> Rows:
+        """At most so many rows with a whole chunk, those furthest behind first; in order."""
+        backlog = np.empty_like(self._read)
+        for table, heard in enumerate(self._heards):
+            rows, rate = self.rows_of(table), heard.shape.rate
+            behind = heard.count - self._read[rows]
+            far = self._open[rows] & (behind > rate * _LONGEST_BACKLOG_MS // 1000)
+            if far.any():
+                self._read[rows][far] = heard.count[far] - CHUNK * rate // 8000
+                behind = heard.count - self._read[rows]
+            backlog[rows] = behind * 8000 // rate
+        ready = np.flatnonzero(self._open & (backlog >= CHUNK))
+        if len(ready) > most:
+            ready = np.sort(ready[np.argpartition(-backlog[ready], most - 1)[:most]])
+        return ready
+
+    def _chunks(self, rows: Rows, begin: Numbers) -> Floats:
+        chunks = np.empty((len(rows), CHUNK), np.float32)
+        for table, heard in enumerate(self._heards):
+            mine = (rows >= self._first[table]) & (rows < self._first[table + 1])
+            if not mine.any():
+                continue
+            local, start = rows[mine] - self._first[table], begin[mine]
+            if heard.shape.rate == 8000:
+                chunks[mine] = heard.windows(CHUNK).read(local, start)
+                continue
+            lead = len(_HALF_BAND) - 1
+            samples = heard.windows(2 * CHUNK + lead).read(local, start - lead).astype(np.float32)
+            spans = np.lib.stride_tricks.sliding_window_view(samples, lead + 1, axis=1)[:, 1::2]
+            chunks[mine] = spans @ _HALF_BAND
+        chunks *= np.float32(1 / 32768)
+        return chunks
+
+    def _decide(
+        self, rows: Rows, begin: Numbers, positive: Mask, tick: int
+    ) -> list[tuple[int, int, VoiceOnset | VoicePause]]:
+        yes, no = rows[positive], rows[~positive]
+        first = yes[self._positive[yes] == 0]
+        self._begin[first] = begin[positive][self._positive[yes] == 0]
+        self._positive[yes] += 1
+        self._negative[yes] = 0
+        self._positive[no] = 0
+        self._negative[no] += 1
+        for table, heard in enumerate(self._heards):
+            mine = yes[(yes >= self._first[table]) & (yes < self._first[table + 1])]
+            unread = heard.count[mine - self._first[table]] - self._read[mine]
+            self.voice_tick[mine] = tick - unread // heard.shape.frame
+
+        phase = self.phase[yes]
+        onset = yes[((phase == Phase.QUIET) & (self._positive[yes] >= ONSET_CHUNKS)) | (phase == Phase.PAUSING)]
+        pause = no[(self.phase[no] == Phase.SPEAKING) & (self._negative[no] >= PAUSE_CHUNKS)]
+        self.phase[onset] = Phase.SPEAKING
+        self.phase[pause] = Phase.PAUSING
+        return [
+            *((*self._place(row), VoiceOnset(int(self._lease[row]), max(0, int(self._begin[row])))) for row in onset),
+            *((*self._place(row), VoicePause(int(self._lease[row]), int(self.voice_tick[row]))) for row in pause),
+        ]
+
+    def _place(self, number: np.intp) -> tuple[int, int]:
+        table = int(np.searchsorted(self._first, number, side="right")) - 1
+        return table, int(number - self._first[table])
