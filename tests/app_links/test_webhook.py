@@ -227,6 +227,15 @@ async def test_warming_opens_a_connection_without_a_word_and_the_first_event_use
         assert app.requests[0].connection == 1
 
 
+async def test_a_first_event_that_comes_at_once_waits_for_the_warm_connection() -> None:
+    """A second connection would starve behind the first at a server that serves one at a time (contract D36)."""
+    async with app_with() as app, link_to(app.url) as link:
+        await link.warm()
+        link.send(1, START)
+        assert isinstance(await anext(link.facts()), AnswerCame)
+        assert app.connections == 1
+
+
 async def test_an_app_that_cannot_be_reached_while_it_rings_is_noted() -> None:
     """(contract D36, D41)"""
     url = unused_url()

@@ -111,10 +111,10 @@ class WebhookLink:
             case Warm():
                 self._courier.start(self._warm())
             case Post(number):
-                task = self._courier.start(self._post(number, self._events[number]))
-                self._requests[number] = task
+                self._requests[number] = self._courier.start(self._post(number, self._events[number]))
             case Abandon(number):
-                self._requests[number].cancel()
+                if (task := self._requests.pop(number, None)) is not None:
+                    task.cancel()
             case Tell() | Finish():
                 raise AssertionError("the courier obeys these itself")
             case _:
