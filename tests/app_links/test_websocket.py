@@ -301,6 +301,47 @@ async def test_a_ping_of_the_app_is_answered() -> None:
         assert await ponged.get() == b"there?"
 
 
+async def test_the_app_is_pinged_and_its_answers_keep_the_connection() -> None:
+    """(contract D29)"""
+    pings: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def serve(request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse(autoping=False)
+        await ws.prepare(request)
+        async for message in ws:
+            if message.type is WSMsgType.PING:
+                await ws.pong(message.data)
+                pings.put_nowait(message.data)
+        return ws
+
+    async with serving(serve) as url, link_to(url, ping_every_ms=250) as link:
+        link.send(1, START)
+        for _ in range(3):
+            await pings.get()
+        await link.close()
+        assert [fact async for fact in link.facts()] == []
+
+
+async def test_an_app_that_does_not_answer_a_ping_is_connected_again() -> None:
+    """(contract D29)"""
+
+    async def serve(request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse(autoping=False)
+        await ws.prepare(request)
+        async for _ in ws:
+            pass
+        return ws
+
+    async with serving(serve) as url, link_to(url, ping_every_ms=50) as link:
+        link.send(1, START)
+        facts = link.facts()
+        dropped, again = await anext(facts), await anext(facts)
+        assert isinstance(dropped, LinkNoted)
+        assert "did not answer a ping within 50 ms" in dropped.text
+        assert isinstance(again, LinkNoted)
+        assert "again after" in again.text
+
+
 # --- dropped
 
 

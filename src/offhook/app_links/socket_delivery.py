@@ -46,7 +46,6 @@ FIRST_PAUSE_MS: Final = 250
 LONGEST_PAUSE_MS: Final = 5000
 STEADY_AFTER_MS: Final = 5000
 PING_EVERY_MS: Final = 20_000
-PONG_WITHIN_MS: Final = 20_000
 CLOSE_WITHIN_MS: Final = 2000
 
 
@@ -69,6 +68,7 @@ class SocketDelivery:
         connect_within_ms: how long one attempt to connect may take (D30).
         reconnect_for_ms: how long a dropped connection is opened again (D29).
         close_within_ms: how long `session_end` may take to be delivered once the call is over.
+        ping_every_ms: how often a ping goes out, and how long its answer may take (D29).
     """
 
     def __init__(
@@ -78,12 +78,14 @@ class SocketDelivery:
         connect_within_ms: int = CONNECT_WITHIN_MS,
         reconnect_for_ms: int = RECONNECT_FOR_MS,
         close_within_ms: int = TIME_LIMIT_MS,
+        ping_every_ms: int = PING_EVERY_MS,
     ) -> None:
         self._app: Final = app
         self._jitter: Final = jitter
         self._connect_within: Final = connect_within_ms
         self._reconnect_for: Final = reconnect_for_ms
         self._close_within: Final = close_within_ms
+        self._ping_every: Final = ping_every_ms
         self._state = _State.IDLE
         self._state_until: Ms | None = None
         self._connection = 0
@@ -171,7 +173,7 @@ class SocketDelivery:
     def _opened(self, now: Ms) -> None:
         self._enter(_State.OPEN)
         self._steady_at = now + STEADY_AFTER_MS
-        self._ping_at = now + PING_EVERY_MS
+        self._ping_at = now + self._ping_every
         if self._outage_since is not None:
             self._tell(LinkNoted(f"Connected to the app at {self._app} again after {now - self._outage_since} ms."))
 
@@ -206,11 +208,11 @@ class SocketDelivery:
             self._steadied()
         if self._pong_by is not None and self._pong_by <= now:
             self._discard()
-            self._broken(f"The app at {self._app} did not answer a ping within {PONG_WITHIN_MS} ms.", now)
+            self._broken(f"The app at {self._app} did not answer a ping within {self._ping_every} ms.", now)
         elif self._ping_at is not None and self._ping_at <= now:
             self._orders.append(Ping(self._connection))
-            self._ping_at = now + PING_EVERY_MS
-            self._pong_by = now + PONG_WITHIN_MS
+            self._ping_at = now + self._ping_every
+            self._pong_by = now + self._ping_every
 
     def _end_state_limit(self, now: Ms) -> None:
         if self._state_until is None or self._state_until > now:

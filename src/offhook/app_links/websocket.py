@@ -18,6 +18,7 @@ from offhook.app_links.delivery import TIME_LIMIT_MS, CloseAsked, EventGiven, Fi
 from offhook.app_links.socket_delivery import (
     CLOSE_WITHIN_MS,
     CONNECT_WITHIN_MS,
+    PING_EVERY_MS,
     RECONNECT_FOR_MS,
     SocketDelivery,
 )
@@ -61,6 +62,7 @@ class WebSocketLink:
         connect_within_ms: how long the app has to accept a connection (D30).
         reconnect_for_ms: how long a dropped connection is opened again (D29).
         close_within_ms: how long `session_end` may take to be delivered.
+        ping_every_ms: how often the app is pinged, and how long its answer may take (D29).
         default_country, transcribers: how actions are read, see `read_actions`.
 
     Raises:
@@ -78,6 +80,7 @@ class WebSocketLink:
         connect_within_ms: int = CONNECT_WITHIN_MS,
         reconnect_for_ms: int = RECONNECT_FOR_MS,
         close_within_ms: int = TIME_LIMIT_MS,
+        ping_every_ms: int = PING_EVERY_MS,
         default_country: str | None = None,
         transcribers: Collection[str] = OWN_TRANSCRIBERS,
     ) -> None:
@@ -88,7 +91,9 @@ class WebSocketLink:
         self._events: Final[dict[int, Event]] = {}
         self._connections: Final[dict[int, asyncio.Task[None]]] = {}
         self._sockets: Final[dict[int, aiohttp.ClientWebSocketResponse]] = {}
-        machine = SocketDelivery(str(self._app), random.random(), connect_within_ms, reconnect_for_ms, close_within_ms)
+        machine = SocketDelivery(
+            str(self._app), random.random(), connect_within_ms, reconnect_for_ms, close_within_ms, ping_every_ms
+        )
         self._courier: Final[Courier[SocketHappened, SocketOrder]] = Courier(machine, self._obey, tasks)
 
     async def warm(self) -> None:
