@@ -88,25 +88,22 @@ class AppActions:
 
     def barge_in(self) -> None:
         """The app cuts: the current utterance, and the speech and audio that were queued before (D8)."""
-        self._parts.give(*self._parts.assistant.cut(self._parts.now))
-        self._parts.give(
-            *self._parts.assistant.drop("interrupted", INTERRUPTED, lambda item: isinstance(item, Utterance))
-        )
+        assistant = self._parts.assistant
+        self._parts.give(*assistant.cut(self._parts.now))
+        self._parts.give(*assistant.drop("interrupted", INTERRUPTED, lambda item: isinstance(item, Utterance)))
 
     def _item(self, action: Speak | Audio | Hangup | Transfer | Dtmf | GatherDtmf) -> Item:
-        default = self._parts.settings.barge_in
+        default, assistant = self._parts.settings.barge_in, self._parts.assistant
         match action:
             case Speak():
-                say = Say(self._parts.assistant.next_number(), action.text, action.ssml, action.tts)
+                say = Say(assistant.next_number(), action.text, action.ssml, action.tts)
                 return Utterance(say, action.barge_in or default, action.user_input_timeout_seconds, action.vad)
             case Audio():
-                return Utterance(
-                    PlayAudio(self._parts.assistant.next_number(), action.audio), action.barge_in or default
-                )
+                return Utterance(PlayAudio(assistant.next_number(), action.audio), action.barge_in or default)
             case GatherDtmf():
                 if action.audio_url is None:
                     return Gathering(action)
-                prompt = PlayUrl(self._parts.assistant.next_number(), action.audio_url)
+                prompt = PlayUrl(assistant.next_number(), action.audio_url)
                 return Gathering(action, Utterance(prompt, default))
             case Dtmf():
                 return Digit(action.dtmf)

@@ -288,4 +288,5 @@ class AssistantTurn:
 
 def _not_said(utterance: Utterance) -> Dropped:
     reason = utterance.failure or "no reason given"
-    return Dropped("speech_failed", kind(utterance), f"Nothing was heard ({reason}). Check the flow's voices.")
+    look = "Check the flow's voices." if isinstance(utterance.order, Say) else "Check the audio and its address."
+    return Dropped("speech_failed", kind(utterance), f"Nothing was heard ({reason}). {look}")
