@@ -3,7 +3,8 @@
 import asyncio
 import itertools
 import re
-from collections.abc import AsyncIterator, Sequence
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from offhook.transports.call_leg import LegEnded, LegFact
 from offhook.transports.sip.call import Call, Happened
+from offhook.transports.sip.framing import Framed, StreamFraming, Whole
 from offhook.transports.sip.hop import Flow, Ms, Send
 from offhook.transports.sip.leg import SipLeg
 from offhook.transports.sip.listener import SipListener
@@ -194,3 +196,59 @@ async def desk() -> AsyncIterator[Desk]:
         for leg in desk.legs:
             leg.hang_up("test_over")
         await listener.stop()
+
+
+class Wire:
+    """A phone's socket on loopback, UDP or TCP, that reads one message at a time."""
+
+    def __init__(self, transport: str, port: int) -> None:
+        kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
+        self.transport = transport
+        self.framing = StreamFraming()
+        self.waiting: list[bytes] = []
+        self.socket = socket.socket(socket.AF_INET, kind)
+        self.socket.settimeout(5)
+        self.socket.connect(("127.0.0.1", port))
+        self.socket.setblocking(False)
+
+    @property
+    def port(self) -> int:
+        return int(self.socket.getsockname()[1])
+
+    async def send(self, data: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendall(self.socket, data)
+
+    async def raw(self) -> bytes:
+        """Whatever comes next; nothing when the other side has closed."""
+        async with asyncio.timeout(5):
+            return await asyncio.get_running_loop().sock_recv(self.socket, 65_536)
+
+    async def message(self) -> SipRequest | SipResponse:
+        """The next whole message."""
+        while not self.waiting:
+            data = await self.raw()
+            assert data, "closed"
+            whole = [data] if self.transport == "udp" else _whole_in(self.framing.feed(data))
+            self.waiting += whole
+        return parse_message(self.waiting.pop(0))
+
+    async def status(self) -> int:
+        message = await self.message()
+        assert isinstance(message, SipResponse)
+        return message.status
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def _whole_in(found: Sequence[Framed]) -> list[bytes]:
+    return [framed.data for framed in found if isinstance(framed, Whole)]
+
+
+@pytest.fixture(params=["udp", "tcp"])
+def wire(request: pytest.FixtureRequest, desk: Desk) -> Iterator[Wire]:
+    """A phone's socket to the desk, over each transport in turn."""
+    bound = next(address for address in desk.listener.addresses if address.transport == request.param)
+    wire = Wire(bound.transport, bound.port)
+    yield wire
+    wire.close()
