@@ -146,7 +146,8 @@ class Timeline:
         """The log is complete; there is nothing more to show."""
 
     def _actions(self, at: Ms, actions: tuple[Action, ...], answers: int | None) -> None:
-        if answers is not None and answers == self._turn.event_number:
+        asked = self._turn.event_number
+        if actions and asked is not None and answers in {None, asked} and self._turn.app_answered is None:
             self._turn = replace(self._turn, app_answered=at)
         for action in actions:
             self._line(at, "  ← ", _short(action))

@@ -28,11 +28,12 @@ class DevOptions:
 
 @dataclass(frozen=True, slots=True)
 class ChatOptions:
-    """`offhook chat`: both numbers as the app sees them."""
+    """`offhook chat`: both numbers as the app sees them; `token` goes to a webhook as X-API-TOKEN."""
 
     app: str
     caller: str
     called: str
+    token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+../src/offhook/service/appointment_desk.py
