@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Self, TypeAlias, TypeVar
 
 from offhook.protocol.actions import Action
@@ -23,6 +23,7 @@ from offhook.protocol.session import Session
 from offhook.sdk import asgi, http_answer
 from offhook.sdk.handlers import Handler, HandlerFailed, HandlerSlot, replies
 from offhook.sdk.http_answer import HttpAnswer
+from offhook.sdk.http_server import WebhookServer
 from offhook.sdk.own_loop import OwnLoop
 from offhook.sdk.replies import actions_of
 from offhook.sdk.session_lines import SessionLines
@@ -210,6 +211,15 @@ class Assistant:
         ```
         """
         return self._own_loop.run(self.answer(body, headers))
+
+    def run(self, host: str = "127.0.0.1", port: int = 3000) -> None:
+        """Serve webhooks with nothing but the standard library, until Ctrl-C; for trying things out.
+
+        Point the flow at `http://host:port/`, or: `offhook dev http://localhost:3000/`.
+        """
+        with WebhookServer(self, host, port) as server, suppress(KeyboardInterrupt):
+            log.warning("serving on http://%s:%d, end with Ctrl-C", host, server.server_port)
+            server.serve_forever()
 
     async def handle_websocket(self, connection: WebSocketConnection) -> None:
         """Serve one connection of the `websockets` package: `websockets.serve(assistant.handle_websocket, …)`."""

@@ -53,6 +53,7 @@ def error_json(error: str, remedy: str, mistakes: Iterable[Mistake] = ()) -> byt
 
 WRONG_TOKEN: Final = refused(401, "The X-API-TOKEN header is missing or wrong.", "Use the flow's token on both sides.")
 TOO_LARGE: Final = refused(413, "The body is over 8 MiB.", "Send one event.")
+LENGTH_REQUIRED: Final = refused(411, "The Content-Length header is missing.", "Send one.")
 FAILED: Final = refused(500, "The handler failed.", "See the app's log for this session.")
 WELCOME: Final = HttpAnswer(
     200,

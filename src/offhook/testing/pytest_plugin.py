@@ -1,0 +1,48 @@
+"""The fixture `rehearse`: rehearsals whose timeline is printed when their test fails.
+
+In a `conftest.py`: `pytest_plugins = ["offhook.testing.pytest_plugin"]`. Then:
+
+```python
+async def test_the_greeting(rehearse):
+    call = rehearse(assistant)
+    await call.starts()
+    assert call.heard == ["Welcome"]
+```
+"""
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+
+from offhook.testing.rehearsal import Rehearsal
+
+_CALLS: pytest.StashKey[list[Rehearsal]] = pytest.StashKey()
+
+
+def _calls_of(item: pytest.Item) -> list[Rehearsal]:
+    none: list[Rehearsal] = []
+    return item.stash.get(_CALLS, none)
+
+
+@pytest.fixture
+def rehearse(request: pytest.FixtureRequest) -> Callable[..., Rehearsal]:
+    """Makes rehearsals; takes what `Rehearsal` takes."""
+    calls = request.node.stash.setdefault(_CALLS, [])
+
+    def make(*arguments: Any, **options: Any) -> Rehearsal:
+        call = Rehearsal(*arguments, **options)
+        calls.append(call)
+        return call
+
+    return make
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test's report holds its calls."""
+    report = yield
+    if report.failed:
+        for number, call in enumerate(_calls_of(item), 1):
+            report.sections.append((f"rehearsed call {number}", call.timeline))
+    return report
