@@ -101,7 +101,8 @@ def _add_chat(commands: Any) -> None:
     chat.add_argument("app", help=_APP_HELP)
     chat.add_argument("--from", dest="caller", default="+4915123456789", help="my number, as the app sees it")
     chat.add_argument("--to", dest="called", default="+4921155660", help="the number I called, as the app sees it")
-    chat.set_defaults(options=lambda a: ChatOptions(a.app, a.caller, a.called))
+    chat.add_argument("--token", help="sent to a webhook as X-API-TOKEN")
+    chat.set_defaults(options=lambda a: ChatOptions(a.app, a.caller, a.called, a.token))
 
 
 def _add_call(commands: Any) -> None:

@@ -1,0 +1,187 @@
+"""`offhook chat`: a call in text."""
+
+import http.server
+import io
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from offhook.errors import SettingsInvalid
+from offhook.service.commands import chat
+from offhook.service.commands.options import ChatOptions
+from offhook.service.commands.terminal import Terminal
+
+APP = """
+from offhook import Assistant, Hangup, Speak, Transfer
+
+assistant = Assistant()
+
+
+@assistant.on_session_start
+def greet(event):
+    return Speak(
+        text=f"Welcome {event.session.from_phone_number} to the desk of this large company",
+        barge_in={"strategy": "immediate"},
+        user_input_timeout_seconds=5,
+    )
+
+
+@assistant.on_user_input_timeout
+def again(event):
+    return "Are you there?"
+
+
+@assistant.on_dtmf_received
+def key(event):
+    return f"You pressed {event.digit}"
+
+
+@assistant.on_user_speak
+def answer(event):
+    match event.text:
+        case "bye":
+            return [Speak(text="Goodbye!"), Hangup()]
+        case "crash":
+            raise ValueError("no such thing")
+        case "somebody":
+            return Transfer(target_phone_number="+4921155669", caller_id_name="A", caller_id_number="+49211", timeout=5)
+    return f"{'Interrupted by' if event.barged_in else 'You said'} {event.text}"
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> str:
+    file = tmp_path / "chat_app_under_test.py"
+    file.write_text(APP)
+    return str(file)
+
+
+def said(app: str, *lines: str) -> str:
+    out = io.StringIO()
+    options = ChatOptions(app, "+4915112345678", "+4921155660", "secret")
+    assert chat.run(options, Terminal(out, io.StringIO("".join(f"{line}\n" for line in lines)))) == 0
+    return out.getvalue()
+
+
+def test_each_line_is_a_turn_and_the_assistant_may_hang_up(app: str) -> None:
+    text = said(app, "hello", "bye", "too late")
+    assert "assistant> Welcome +4915112345678 to the desk" in text
+    assert "assistant> You said hello" in text
+    assert "assistant> Goodbye!" in text
+    assert text.endswith("The call is over.\n")
+    assert "too late" not in text
+
+
+def test_the_end_of_the_input_hangs_up(app: str) -> None:
+    assert said(app).endswith("The call is over.\n") or "Welcome" in said(app)
+
+
+def test_keys_can_be_pressed(app: str) -> None:
+    text = said(app, "/press 1#")
+    assert "assistant> You pressed 1" in text
+    assert "assistant> You pressed #" in text
+
+
+def test_silence_lets_the_input_timeout_come(app: str) -> None:
+    """(contract D23)"""
+    assert "Are you there?" not in said(app, "/silence 4")
+    assert "assistant> Are you there?" in said(app, "/silence 6")
+
+
+def test_an_interruption_cuts_what_is_being_said(app: str) -> None:
+    """(contract D19)"""
+    text = said(app, "/interrupt stop it")
+    assert "(cut: " in text
+    assert "assistant> Interrupted by stop it" in text
+
+
+def test_a_handler_that_raises_does_not_end_the_call(app: str) -> None:
+    """(contract D33)"""
+    text = said(app, "crash", "hello")
+    assert "no such thing" in text
+    assert "assistant> You said hello" in text
+
+
+def test_a_transfer_can_fail_and_come_back(app: str) -> None:
+    """(contract D15)"""
+    text = said(app, "somebody", "/failed")
+    assert "[transfer to +4921155669" in text
+    assert text.count("Welcome") == 2
+
+
+def test_commands_that_make_no_sense_are_explained(app: str) -> None:
+    for line in ("/help", "/press", "/press x", "/silence", "/silence long", "/interrupt", "/dance"):
+        assert "/silence 8" in said(app, line)
+
+
+def test_what_cannot_be_done_now_is_said(app: str) -> None:
+    assert "  ! " in said(app, "/failed")
+
+
+def test_the_timeline_shows_events(app: str) -> None:
+    assert "event session_start" in said(app, "/timeline")
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        status, body = 204, b""
+        if self.headers["X-API-TOKEN"] != "secret":
+            status = 401
+        elif event["type"] == "session_start":
+            status, body = 200, b'[{"type": "speak", "text": "Hello from far away"}, {"type": "speak"}]'
+        elif event["type"] == "user_speak":
+            status, body = (500, b"") if event["text"] == "crash" else (200, b"[{")
+        elif event["type"] == "user_speech_started":
+            status, body = 200, b'{"type": "hangup"}'
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is logged."""
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/webhook?a=b"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_webhook_can_be_talked_to(url: str) -> None:
+    text = said(url, "crash", "nonsense")
+    assert "assistant> Hello from far away" in text
+    assert "  ! [1]" in text, "a refused action is shown with its path"
+    assert "answered 500" in text
+    assert "cannot be read" in text
+
+
+def test_a_webhook_that_is_not_there_is_explained() -> None:
+    assert "did not answer" in said("http://127.0.0.1:1/")
+
+
+def test_a_wrong_token_is_explained(url: str) -> None:
+    out = io.StringIO()
+    chat.run(ChatOptions(url, "1", "2"), Terminal(out, io.StringIO("")))
+    assert "--token" in out.getvalue()
+
+
+@pytest.mark.parametrize("app", ["ws://localhost/", "http:///webhook"])
+def test_other_addresses_are_explained(app: str) -> None:
+    with pytest.raises(SettingsInvalid, match="cannot talk"):
+        said(app)
+
+
+def test_what_is_no_assistant_is_explained(tmp_path: Path) -> None:
+    file = tmp_path / "no_assistant.py"
+    file.write_text("app = 5\n")
+    with pytest.raises(SettingsInvalid, match="int, not an Assistant"):
+        said(str(file))
