@@ -4,9 +4,9 @@ import asyncio
 import itertools
 import re
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -18,8 +18,6 @@ from offhook.transports.sip.leg import SipLeg
 from offhook.transports.sip.listener import SipListener
 from offhook.transports.sip.message import SipRequest, SipResponse, parse_message
 from offhook.transports.sip.user_agent import CallArrived, Noted, Order, Outcome, UserAgent
-
-TORTURE = Path(__file__).parents[2] / "data" / "rfc4475"
 
 SDP = (
     "v=0\r\no=alice 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n"
@@ -184,10 +182,8 @@ def bench() -> Bench:
     return Bench()
 
 
-@pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    """A listener on loopback, UDP and TCP, whose calls are all answered."""
-    listener = SipListener(["udp:127.0.0.1:0", "tcp:127.0.0.1:0"])
+@asynccontextmanager
+async def _serving(listener: SipListener) -> AsyncIterator[Desk]:
     await listener.start()
     desk = Desk(listener)
     async with asyncio.TaskGroup() as group:
@@ -196,6 +192,27 @@ async def desk() -> AsyncIterator[Desk]:
         for leg in desk.legs:
             leg.hang_up("test_over")
         await listener.stop()
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Desk]:
+    """A listener on loopback, UDP and TCP, whose calls are all answered."""
+    async with _serving(SipListener(["udp:127.0.0.1:0", "tcp:127.0.0.1:0"])) as desk:
+        yield desk
+
+
+@pytest.fixture
+async def everywhere() -> AsyncIterator[Desk]:
+    """A listener on every address of the machine."""
+    async with _serving(SipListener(["udp:0.0.0.0:0"])) as desk:
+        yield desk
+
+
+@pytest.fixture
+async def shy() -> AsyncIterator[Desk]:
+    """A listener to whom loopback is a stranger."""
+    async with _serving(SipListener(["udp:127.0.0.1:0"], accepts_loopback=False)) as desk:
+        yield desk
 
 
 class Wire:
@@ -243,6 +260,20 @@ class Wire:
 
 def _whole_in(found: Sequence[Framed]) -> list[bytes]:
     return [framed.data for framed in found if isinstance(framed, Whole)]
+
+
+@pytest.fixture
+def wire_to() -> Iterator[Callable[[str, int], Wire]]:
+    """More sockets, closed at the end."""
+    wires: list[Wire] = []
+
+    def connect(transport: str, port: int) -> Wire:
+        wires.append(Wire(transport, port))
+        return wires[-1]
+
+    yield connect
+    for wire in wires:
+        wire.close()
 
 
 @pytest.fixture(params=["udp", "tcp"])

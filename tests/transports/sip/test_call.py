@@ -272,9 +272,7 @@ class TestRenegotiation:
         assert changed.terms.codec is Codec.PCMA
 
     def test_the_same_again_is_no_change(self, up: "Bench", phone: "Phone") -> None:
-        from tests.transports.sip.conftest import SDP
-
-        assert up.statuses(phone.invite(SDP)) == [200]
+        assert up.statuses(phone.invite()) == [200]
         assert up.facts == []
 
     def test_an_unacceptable_offer_leaves_the_call_as_it_was(self, up: "Bench", phone: "Phone") -> None:
@@ -304,7 +302,7 @@ class TestRenegotiation:
     def test_a_reinvite_without_an_ack_ends_the_call(self, up: "Bench", phone: "Phone") -> None:
         up.receive(phone.request("INVITE", body=sdp()))
         assert statuses(up.wait(32_000))[-1] == "BYE"
-        assert up.facts == [LegEnded("no_ack")] or up.facts[-1] == LegEnded("no_ack")
+        assert up.facts[-1] == LegEnded("no_ack")
 
     def test_an_update_without_an_offer_only_refreshes(self, up: "Bench", phone: "Phone") -> None:
         response = response_in(up.receive(phone.request("UPDATE")))
@@ -368,6 +366,7 @@ class TestBodies:
             assert response.headers.get("Accept") or response.headers.get("Accept-Encoding")
 
     def test_a_description_within_a_multipart_is_found(self, bench: "Bench", phone: "Phone") -> None:
-        body = f"--b\r\nContent-Type: text/plain\r\n\r\nhi\r\n--b\r\nContent-Type: application/sdp\r\n\r\n{sdp('8')}\r\n--b--\r\n"
+        text = "--b\r\nContent-Type: text/plain\r\n\r\nhi\r\n"
+        body = f"{text}--b\r\nContent-Type: application/sdp\r\n\r\n{sdp('8')}\r\n--b--\r\n"
         bench.dial(phone, phone.request("INVITE", kind='multipart/mixed; boundary="b"', body=body))
         assert bench.calls[0].offer.terms.codec is Codec.PCMA

@@ -1,5 +1,7 @@
 """Messages out of a TCP stream (RFC 3261 18.3) and keep-alives (RFC 5626 3.5.1)."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ SECOND = b"BYE sip:a SIP/2.0\nVia: SIP/2.0/TCP h\nl:\n 0\n\n"
 def feed_in_pieces(stream: bytes, cuts: list[int]) -> list[Framed]:
     framing = StreamFraming()
     edges = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
-    return [found for start, end in zip(edges, edges[1:], strict=False) for found in framing.feed(stream[start:end])]
+    return [found for start, end in pairwise(edges) for found in framing.feed(stream[start:end])]
 
 
 @given(st.lists(st.integers(0, 500), max_size=12))

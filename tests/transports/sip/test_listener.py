@@ -3,6 +3,8 @@
 import asyncio
 import random
 import socket
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,13 +12,18 @@ from structlog.testing import capture_logs
 
 from offhook.errors import OffhookError, SettingsInvalid
 from offhook.transports.call_leg import LegConnected, LegDigit, LegEnded, LegTermsChanged
-from offhook.transports.sip.admission import Admission
+from offhook.transports.sip.hop import Flow
 from offhook.transports.sip.leg import MAX_WAITING_FACTS, SipLeg
 from offhook.transports.sip.listener import SipListener
 from offhook.transports.sip.message import SipRequest, SipResponse
+from offhook.transports.sip.user_agent import CallArrived, UserAgent
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.transports.sip.conftest import Desk, Phone, Wire
+
+TORTURE = Path(__file__).parents[2] / "data" / "rfc4475"
 
 
 @pytest.fixture
@@ -85,8 +92,6 @@ class TestCalls:
 class TestUnkindInput:
     @pytest.mark.parametrize("wire", ["udp"], indirect=True)
     async def test_noise_does_not_disturb_a_call(self, desk: "Desk", at_wire: "Phone", wire: "Wire") -> None:
-        from tests.transports.sip.conftest import TORTURE
-
         await call(at_wire, wire)
         before = list(desk.facts)
         noise = random.Random(4475)
@@ -104,10 +109,8 @@ class TestUnkindInput:
 
     @pytest.mark.parametrize("wire", ["udp"], indirect=True)
     async def test_a_flood_of_repetitions_starves_nobody(self, at_wire: "Phone", wire: "Wire") -> None:
-        from tests.transports.sip.conftest import Phone
-
         await call(at_wire, wire)
-        flood = Phone(port=1, call_id="flood").request("OPTIONS")
+        flood = replace(at_wire, call_id="flood", to_tag="").request("OPTIONS")
         for _ in range(2000):
             wire.socket.send(flood)
         await wire.send(at_wire.request("BYE"))
@@ -173,24 +176,19 @@ async def _gone(desk: "Desk") -> None:
 
 class TestWhoMayCall:
     async def test_a_stranger_is_refused_and_the_log_names_the_setting(
-        self, desk: "Desk", phone: "Phone", monkeypatch: pytest.MonkeyPatch
+        self, shy: "Desk", phone: "Phone", wire_to: "Callable[[str, int], Wire]"
     ) -> None:
-        """(contract D42) No address of this machine is a stranger, so that the test takes loopback off the list."""
-        from tests.transports.sip.conftest import Wire
-
-        monkeypatch.setattr(Admission, "_lies_within", lambda self, host: False)
-        bound = desk.listener.addresses[0]
-        wire = Wire("udp", bound.port)
+        """(contract D42)"""
+        wire = wire_to("udp", shy.listener.addresses[0].port)
         phone.port = wire.port
         with capture_logs() as logs:
             for _ in range(30):
                 await wire.send(phone.invite())
                 assert await wire.status() == 403
-        wire.close()
         lines = [line for line in logs if line["event"] == "sip_stranger_refused"]
         assert "sip.accepts_from" in lines[0]["remedy"]
         assert len(lines) == 10
-        assert desk.legs == []
+        assert shy.legs == []
 
     async def test_draining_refuses_with_retry_after(self, desk: "Desk", at_wire: "Phone", wire: "Wire") -> None:
         desk.listener.refuse_new(503, retry_after=17)
@@ -240,29 +238,20 @@ class TestStartAndStop:
         assert answer.startswith(b"SIP/2.0 200 OK")
         assert b";received=::1\r\n" in answer
 
-    async def test_a_wildcard_socket_names_the_address_that_the_peer_sees(self, phone: "Phone") -> None:
-        from tests.transports.sip.conftest import Desk, Wire
-
-        listener = SipListener(["udp:0.0.0.0:0"])
-        await listener.start()
-        desk = Desk(listener)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(desk.serve())
-            wire = Wire("udp", listener.addresses[0].port)
-            phone.port = wire.port
-            ok = await call(phone, wire)
-            await wire.send(phone.request("BYE"))
-            assert await wire.status() == 200
-            wire.close()
-            await listener.stop()
-        assert ok.headers.get("Contact") == f"<sip:127.0.0.1:{listener.addresses[0].port}>"
+    async def test_a_wildcard_socket_names_the_address_that_the_peer_sees(
+        self, everywhere: "Desk", phone: "Phone", wire_to: "Callable[[str, int], Wire]"
+    ) -> None:
+        port = everywhere.listener.addresses[0].port
+        wire = wire_to("udp", port)
+        phone.port = wire.port
+        ok = await call(phone, wire)
+        assert ok.headers.get("Contact") == f"<sip:127.0.0.1:{port}>"
+        await wire.send(phone.request("BYE"))
+        assert await wire.status() == 200
 
 
 async def test_keys_that_nobody_reads_do_not_pile_up(desk: "Desk", phone: "Phone") -> None:
     """A peer could send them for ever."""
-    from offhook.transports.sip.hop import Flow
-    from offhook.transports.sip.user_agent import CallArrived, UserAgent
-
     flow = Flow("udp", 1, ("127.0.0.1", 5070), ("127.0.0.1", 5060))
     arrived = [out for out in UserAgent().receive(phone.invite(), flow, 0) if isinstance(out, CallArrived)]
     leg = SipLeg(arrived[0].call, desk.listener)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from offhook.transports.sip.message import SipRequest, SipResponse, parse_message
+from offhook.transports.sip.user_agent import Answer
 
 if TYPE_CHECKING:
     from tests.transports.sip.conftest import Bench, Phone
@@ -82,8 +83,6 @@ def test_message_is_treated_as_section_3_says(bench: "Bench", name: str, status:
 
 
 def test_none_of_them_disturbs_a_call_in_progress(bench: "Bench", phone: "Phone") -> None:
-    from offhook.transports.sip.user_agent import Answer
-
     bench.dial(phone)
     bench.order(Answer("127.0.0.1", 4000))
     bench.receive(phone.request("ACK"))

@@ -17,14 +17,15 @@ class Admission:
     """Which source addresses are listened to.
 
     Args:
-        accepts_from: networks in CIDR notation or single addresses, beside loopback.
+        accepts_from: networks in CIDR notation or single addresses.
+        accepts_loopback: whether this machine may call too.
 
     Raises:
         SettingsInvalid: one of them is no network.
     """
 
-    def __init__(self, accepts_from: Sequence[str]) -> None:
-        self._networks = [_network(text) for text in (*LOOPBACK, *accepts_from)]
+    def __init__(self, accepts_from: Sequence[str], *, accepts_loopback: bool = True) -> None:
+        self._networks = [_network(text) for text in (*(LOOPBACK if accepts_loopback else ()), *accepts_from)]
         self._remembered: dict[str, bool] = {}
 
     def accepts(self, host: str) -> bool:

@@ -46,6 +46,7 @@ class SipListener:
         listen: addresses such as `udp:0.0.0.0:5060` and `tcp:[::1]:5060`; port 0 takes any free one.
         advertise: the host that peers reach us at, for Contact and Via; None: the address that each peer sees.
         accepts_from: networks (CIDR) that may call, beside loopback (contract D42).
+        accepts_loopback: whether this machine may call too.
         max_calls: calls at a time; further ones get 503 with Retry-After.
 
     Raises:
@@ -58,11 +59,12 @@ class SipListener:
         *,
         advertise: str | None = None,
         accepts_from: Sequence[str] = (),
+        accepts_loopback: bool = True,
         max_calls: int = MAX_CALLS,
     ) -> None:
         self._listen = [_parse_address(text) for text in listen]
         self._advertise = advertise
-        self._admission = Admission(accepts_from)
+        self._admission = Admission(accepts_from, accepts_loopback=accepts_loopback)
         self._agent = UserAgent(max_calls=max_calls)
         self._allowance = LogAllowance()
         self._legs: dict[Call, SipLeg] = {}
