@@ -12,7 +12,7 @@ from typing import Final, assert_never
 
 from offhook.conversation.app_actions import INTERRUPTED, AppActions
 from offhook.conversation.barge_in import cut_waits_until, cuts
-from offhook.conversation.call_course import BEFORE_THE_CALL, CallCourse
+from offhook.conversation.call_course import CallCourse
 from offhook.conversation.caller_turn import Turn
 from offhook.conversation.defaults import FINAL_WORDS_WITHIN_MS, CallSettings
 from offhook.conversation.event_book import KEYS
@@ -215,7 +215,7 @@ class Conversation:
 
     def _take_key(self, fact: DigitPressed) -> None:
         digit = KEYS.get(fact.digit)
-        if digit is None or self._parts.call.state in BEFORE_THE_CALL:
+        if digit is None or not self._parts.events.session_started:
             self._parts.ignore(fact, f"call {self._parts.call.state}")
             return
         self._parts.give(self._parts.events.dtmf_received(digit))
