@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from offhook.transports.call_leg import LegEnded, LegFact
+from offhook.transports.call_leg import CallLeg, LegEnded, LegFact
 from offhook.transports.sip.call import Call, Happened
 from offhook.transports.sip.framing import Framed, StreamFraming, Whole
 from offhook.transports.sip.hop import Flow, Ms, Send
@@ -211,7 +211,7 @@ async def everywhere() -> AsyncIterator[Desk]:
 @pytest.fixture
 async def shy() -> AsyncIterator[Desk]:
     """A listener to whom loopback is a stranger."""
-    async with _serving(SipListener(["udp:127.0.0.1:0"], accepts_loopback=False)) as desk:
+    async with _serving(SipListener(["udp:127.0.0.1:0", "tcp:127.0.0.1:0"], accepts_loopback=False)) as desk:
         yield desk
 
 
@@ -283,3 +283,68 @@ def wire(request: pytest.FixtureRequest, desk: Desk) -> Iterator[Wire]:
     wire = Wire(bound.transport, bound.port)
     yield wire
     wire.close()
+
+
+class SipFarSide:
+    """A caller over UDP, for the contract test of legs (tests/transports/test_call_leg.py)."""
+
+    def __init__(self, listener: SipListener, wire: Wire) -> None:
+        self._calls = listener.calls()
+        self._wire = wire
+        self._phone = Phone(port=wire.port)
+        self._asking = Phone(port=wire.port, call_id="asking")
+        self._state = "dialled"
+        self._invite_branch = ""
+
+    async def dial(self) -> CallLeg:
+        await self._wire.send(self._phone.invite())
+        self._invite_branch = self._phone.branch
+        return await anext(self._calls)
+
+    async def sees(self) -> str:
+        """Ask something, and take all that was sent before the answer to it."""
+        await self._wire.send(self._asking.request("OPTIONS"))
+        while (message := await self._wire.message()).call_id != "asking":
+            await self._take(message)
+        return self._state
+
+    async def hang_up(self) -> None:
+        if await self.sees() == "connected":
+            await self._wire.send(self._phone.request("BYE"))
+        elif self._state in {"dialled", "ringing"}:
+            await self._wire.send(self._phone.request("CANCEL", branch=self._invite_branch, tag=""))
+        await self.sees()
+
+    async def hold(self) -> None:
+        await self._wire.send(self._phone.invite(SDP + "a=sendonly\r\n"))
+        await self.sees()
+
+    async def resume(self) -> None:
+        await self._wire.send(self._phone.invite())
+        await self.sees()
+
+    async def _take(self, message: SipRequest | SipResponse) -> None:
+        if isinstance(message, SipRequest):
+            self._state = "over"
+            await self._wire.send(self._phone.ok_to(message))
+            return
+        if message.cseq.method == "INVITE" and message.status >= 200:
+            self._phone.to_tag = message.to_tag
+            branch = self._invite_branch if message.status >= 300 else None
+            await self._wire.send(self._phone.request("ACK", branch=branch))
+            self._state = "connected" if message.status < 300 else str(message.status)
+        elif message.status == 180:
+            self._state = "ringing"
+        elif message.cseq.method == "BYE":
+            self._state = "over"
+
+
+@pytest.fixture
+async def far_side() -> AsyncIterator[SipFarSide]:
+    """A caller and a listener that nobody serves but the test."""
+    listener = SipListener(["udp:127.0.0.1:0"])
+    await listener.start()
+    wire = Wire("udp", listener.addresses[0].port)
+    yield SipFarSide(listener, wire)
+    wire.close()
+    await listener.stop()

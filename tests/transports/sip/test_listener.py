@@ -1,6 +1,7 @@
 """The listener on loopback, UDP and TCP, with a phone made of text."""
 
 import asyncio
+import contextlib
 import random
 import socket
 from dataclasses import replace
@@ -14,7 +15,7 @@ from offhook.errors import OffhookError, SettingsInvalid
 from offhook.transports.call_leg import LegConnected, LegDigit, LegEnded, LegTermsChanged
 from offhook.transports.sip.hop import Flow
 from offhook.transports.sip.leg import MAX_WAITING_FACTS, SipLeg
-from offhook.transports.sip.listener import SipListener
+from offhook.transports.sip.listener import MAX_STRANGERS_CONNECTIONS, SipListener
 from offhook.transports.sip.message import SipRequest, SipResponse
 from offhook.transports.sip.user_agent import CallArrived, UserAgent
 
@@ -189,6 +190,16 @@ class TestWhoMayCall:
         assert "sip.accepts_from" in lines[0]["remedy"]
         assert len(lines) == 10
         assert shy.legs == []
+
+    async def test_strangers_cannot_crowd_others_out(
+        self, shy: "Desk", phone: "Phone", wire_to: "Callable[[str, int], Wire]"
+    ) -> None:
+        port = shy.listener.addresses[1].port
+        wires = [wire_to("tcp", port) for _ in range(MAX_STRANGERS_CONNECTIONS + 1)]
+        await wires[0].send(phone.request("OPTIONS"))
+        assert await wires[0].status() == 403
+        with contextlib.suppress(ConnectionError):
+            assert await wires[-1].raw() == b""
 
     async def test_draining_refuses_with_retry_after(self, desk: "Desk", at_wire: "Phone", wire: "Wire") -> None:
         desk.listener.refuse_new(503, retry_after=17)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from offhook.transports.sip.framing import PONG, Broken, Ping, StreamFraming
 from offhook.transports.sip.hop import Flow
@@ -91,16 +91,15 @@ class TcpConnection(asyncio.Protocol):
         self._flow: Flow | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        self._transport = stream = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        peer, own = stream.get_extra_info("peername"), stream.get_extra_info("sockname")
         if not peer or not own:
-            transport.abort()
+            stream.abort()
             return
         self.remote = (peer[0], peer[1])
         self._flow = Flow("tcp", self.link, self.remote, (self._advertise or own[0], self._local_port))
         if not self._opened(self):
-            transport.abort()
+            stream.abort()
 
     def data_received(self, data: bytes) -> None:
         assert self._flow is not None

@@ -19,6 +19,7 @@ from offhook.transports.sip.request_checks import Refusal
 from offhook.transports.sip.user_agent import MAX_CALLS, CallArrived, Order, Outcome, UserAgent
 
 MAX_CONNECTIONS: Final = 1000
+MAX_STRANGERS_CONNECTIONS: Final = 16
 MAX_CONNECTS: Final = 32
 CONNECT_WITHIN_S: Final = 5.0
 LINGER_S: Final = 2.0
@@ -175,8 +176,12 @@ class SipListener:
         return self._links
 
     def _connection_opened(self, connection: TcpConnection) -> bool:
-        if len(self._tcp) >= MAX_CONNECTIONS:
-            self._note("sip_connection_refused", connection.remote, limit=MAX_CONNECTIONS)
+        """Whether the connection may stay. Strangers get few: enough to be told, too few to crowd others out."""
+        strange = not self._admission.accepts(connection.remote[0])
+        strangers = sum(not self._admission.accepts(each.remote[0]) for each in self._tcp.values()) if strange else 0
+        if len(self._tcp) >= MAX_CONNECTIONS or strangers >= MAX_STRANGERS_CONNECTIONS:
+            limit = MAX_STRANGERS_CONNECTIONS if strange else MAX_CONNECTIONS
+            self._note("sip_connection_refused", connection.remote, limit=limit)
             return False
         self._tcp[connection.link] = connection
         return True
