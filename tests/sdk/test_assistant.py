@@ -331,3 +331,23 @@ def test_a_sync_framework_gets_plain_values(events: Any) -> None:
     assert assistant.answer_request(body, {}).status == 401
     assert assistant.answer_request(b"{}", {"x-api-token": "secret"}).status == 400
     assert Assistant().answer_request(body, {}).headers == {}
+
+
+async def test_a_sync_handler_cannot_be_cancelled_so_the_end_waits_for_it_and_its_reply_is_dropped(events: Any) -> None:
+    """Contract D35."""
+    inside, out, log = threading.Event(), threading.Event(), []
+
+    def slow(event: Any) -> str:
+        inside.set()
+        out.wait(10)
+        log.append("slow is done")
+        return "too late"
+
+    assistant = Assistant(on_user_speak=slow, on_session_end=lambda event: log.append("session ended"))
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(assistant.on_event(events.words("a")))
+        await asyncio.to_thread(inside.wait, 10)
+        ending = group.create_task(assistant.on_event(events.end()))
+        group.create_task(asyncio.to_thread(out.set))
+    assert log == ["slow is done", "session ended"]
+    assert (running.result(), ending.result()) == ([], [])

@@ -1,6 +1,8 @@
 """The adapter for the `websockets` package, over a real connection on loopback."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -32,3 +34,25 @@ async def test_a_wrong_token_is_closed_with_a_policy_violation() -> None:
         async with connect(f"ws://127.0.0.1:{port}") as service:
             with pytest.raises(websockets.ConnectionClosed, match="1008"):
                 await service.recv()
+
+
+async def test_a_connection_that_is_lost_drops_late_replies_and_lets_handlers_finish(events: Any) -> None:
+    """Contract D35."""
+    inside, out, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def late(event: Any) -> AsyncIterator[str]:
+        inside.set()
+        await out.wait()
+        yield "nobody is there"
+        done.set()
+
+    assistant = Assistant(on_user_speak=late)
+    async with serve_websockets(assistant.handle_websocket, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        service = await connect(f"ws://127.0.0.1:{port}")
+        await service.send(event_to_json(events.words("hi")).decode())
+        await inside.wait()
+        service.transport.abort()
+        await service.wait_closed()
+        out.set()
+        await done.wait()

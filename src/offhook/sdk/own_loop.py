@@ -25,10 +25,3 @@ class OwnLoop:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=self._loop.run_forever, name="offhook-assistant", daemon=True).start()
             return self._loop
-
-    def close(self) -> None:
-        """Stop the loop, if it ever ran."""
-        with self._guard:
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._loop.stop)
-                self._loop = None
