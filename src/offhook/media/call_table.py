@@ -197,7 +197,11 @@ class CallTable:
         if known.any():
             strange[known] = self._insert(rows[known], kinds[known], packets, known, tick)
         for k in np.flatnonzero(strange):
-            self._consider(int(rows[k]), int(kinds[k]), sources[k], packets, int(k), tick)
+            row, packet = int(rows[k]), _packet(packets, int(k), int(kinds[k]))
+            if not known[k] and self._lock.is_known(row, sources[k], packet.ssrc):
+                self._insert_one(row, packet, tick)  # this batch has settled it
+            else:
+                self._consider(row, sources[k], packet, tick)
         self._jitter.deliver(self._listening())
 
     def listen(self, tick: int) -> None:
@@ -314,29 +318,30 @@ class CallTable:
         if digit is not None:
             self.facts.append(KeyPressed(int(self.lease[row]), digit))
 
-    def _consider(self, row: int, kind: int, source: Source, packets: Packets, k: int, tick: int) -> None:
+    def _consider(self, row: int, source: Source, packet: Packet, tick: int) -> None:
         """A valid packet of no known stream: it may settle whose packets this row hears."""
-        payload = packets.data[k, HEADER_BYTES : HEADER_BYTES + int(packets.length[k])].copy()
-        packet = Packet(kind, int(packets.sequence[k]), int(packets.timestamp[k]), int(packets.ssrc[k]), payload)
         begun = self._lock.consider(row, source, packet)
         if not begun:
             return
         self._jitter.restart(row, begun[0].sequence, begun[0].timestamp)
         self._keys_heard.forget(row)
         self._learn_remote(row, source)
+        for first in begun:
+            self._insert_one(row, first, tick)
+
+    def _insert_one(self, row: int, packet: Packet, tick: int) -> None:
+        self._jitter.insert(
+            np.array([row]),
+            np.array([packet.kind], np.uint8),
+            np.array([packet.sequence]),
+            np.array([packet.timestamp]),
+            np.array([len(packet.payload)]),
+            packet.payload[None, :],
+        )
+        if packet.kind == Kind.EVENT:
+            self._key(row, packet.timestamp, packet.payload.tobytes())
         self._last_packet[row] = tick
         self._told_silent[row] = False
-        for first in begun:
-            self._jitter.insert(
-                np.array([row]),
-                np.array([first.kind], np.uint8),
-                np.array([first.sequence]),
-                np.array([first.timestamp]),
-                np.array([len(first.payload)]),
-                first.payload[None, :],
-            )
-            if first.kind == Kind.EVENT:
-                self._key(row, first.timestamp, first.payload.tobytes())
 
     def _learn_remote(self, row: int, source: Source) -> None:
         """Send to where the packets come from (RFC 4961)."""
@@ -346,6 +351,11 @@ class CallTable:
         self._outlets_stale = True
         self._counters["remote_host"][row] = str(source[0]).encode()
         self._counters["remote_port"][row] = source[1]
+
+
+def _packet(packets: Packets, k: int, kind: int) -> Packet:
+    payload = packets.data[k, HEADER_BYTES : HEADER_BYTES + int(packets.length[k])].copy()
+    return Packet(kind, int(packets.sequence[k]), int(packets.timestamp[k]), int(packets.ssrc[k]), payload)
 
 
 def was_open(counters: np.void, lease: int) -> bool:

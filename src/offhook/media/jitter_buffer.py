@@ -17,8 +17,6 @@ from offhook.media.shared_audio import Rows
 SLOTS: Final = 64
 LOST_AFTER_TICKS: Final = 3
 """So long a missing packet is waited for."""
-LOST_AFTER_PACKETS: Final = 4
-"""So many packets after a missing one, it will not come any more."""
 SILENT_AFTER_TICKS: Final = 5
 """So long after the last packet, silence is heard in place of packets."""
 LARGEST_JUMP: Final = 3000
@@ -101,15 +99,14 @@ class JitterBuffer:
 
     def wait(self, rows: Rows) -> None:
         """A tick is over: give up packets that were waited for, and put silence where nothing comes."""
-        reach = self._reach[rows]
-        waits = reach > 0
+        waits = self._reach[rows] > 0
         self._waited[rows] = np.where(waits, self._waited[rows] + 1, 0)
-        given_up = waits & ((self._waited[rows] >= LOST_AFTER_TICKS) | (reach > LOST_AFTER_PACKETS))
+        given_up = waits & (self._waited[rows] >= LOST_AFTER_TICKS)
         if given_up.any():
             self._skip_missing(rows[given_up])
             self.deliver(rows[given_up])
-        self._idle[rows] += 1
         silent = rows[(self._idle[rows] > SILENT_AFTER_TICKS) & ~waits]
+        self._idle[rows] += 1
         if len(silent):
             self._heard.append_silence(silent, self._frame)
             self._filled[silent] += self._frame
@@ -130,6 +127,7 @@ class JitterBuffer:
         self._slot_sequence[slot] = _NOTHING
         self._next[rows] = (self._next[rows] + 1) & 0xFFFF
         self._reach[rows] -= 1
+        self._waited[rows] = 0
         audible = kinds != Kind.OTHER
         if not audible.all():
             rows, slot, kinds, timestamp = rows[audible], slot[audible], kinds[audible], timestamp[audible]

@@ -48,7 +48,7 @@ class MediaTerms:
 @dataclass(frozen=True, slots=True)
 class OpenRow:
     """Take a row into the table; its socket's descriptor comes with it. The last three are the values for the first
-    packet, unless the row's counters in shared memory say that this lease was open before: then they are gone on with."""
+    packet; where the row's counters in shared memory were left by this lease, they are gone on with instead."""
 
     lease: int
     row: int

@@ -64,6 +64,10 @@ class SourceLock:
         known: Mask = self.locked[rows] & from_known & (ssrc == self.ssrc[rows])
         return known
 
+    def is_known(self, row: int, source: Source, ssrc: int) -> bool:
+        """Whether a packet belongs to the row's stream."""
+        return bool(self.locked[row]) and source == self.sources[row] and ssrc == int(self.ssrc[row])
+
     def consider(self, row: int, source: Source, packet: Packet) -> list[Packet]:
         """A valid packet that is not of the row's stream. Returns the packets that begin the row's new stream, when
         this one has settled it, else none."""
@@ -72,7 +76,9 @@ class SourceLock:
         candidate = self._candidates.get(row)
         if candidate is None or candidate.source != source or candidate.ssrc != packet.ssrc:
             candidate = self._candidates[row] = _Candidate(source, packet.ssrc)
-        elif not 0 < (packet.sequence - candidate.packets[-1].sequence) & 0xFFFF <= _FURTHEST_APART:
+        elif packet.sequence == candidate.packets[-1].sequence:
+            return []
+        elif (packet.sequence - candidate.packets[-1].sequence) & 0xFFFF > _FURTHEST_APART:
             candidate.packets.clear()
         candidate.packets.append(packet)
         if len(candidate.packets) < PACKETS_TO_LOCK:

@@ -1,0 +1,162 @@
+"""Whose packets a row hears, and that garbage is never heard."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from offhook.audio.g711 import decode_ulaw, encode_ulaw
+from offhook.media.messages import ChangeTerms, Codec, KeyPressed, MediaTerms, PacketsStopped
+from offhook.media.shared_audio import Samples
+
+if TYPE_CHECKING:
+    from tests.media.conftest import Hand
+
+
+def frames(samples: Samples) -> list[Samples]:
+    return [samples[at : at + 160] for at in range(0, len(samples), 160)]
+
+
+def through_ulaw(samples: Samples) -> Samples:
+    return decode_ulaw(encode_ulaw(samples))
+
+
+LOUD = np.full(160, 20000, np.int16)
+
+
+def test_nothing_is_heard_before_three_packets_and_then_these_too(hand: "Hand", speech: Samples) -> None:
+    lease, peer = hand.call()
+    for frame in frames(speech[:320]):
+        peer.say(frame)
+        hand.tick()
+    assert not len(hand.heard(lease))
+    peer.say(speech[320:480])
+    hand.tick()
+    assert np.array_equal(hand.heard(lease), through_ulaw(speech[:480]))
+
+
+def test_thirty_seconds_of_random_bytes_are_never_heard(hand: "Hand", speech: Samples) -> None:
+    lease, peer = hand.call()
+    stranger = hand.stranger(peer)
+    random = np.random.default_rng(1)
+    said = np.concatenate([speech] * 10)
+    heard: list[Samples] = []
+    for frame in frames(said):
+        for thrower in (stranger, peer):
+            for _ in range(3):
+                thrower.raw(random.bytes(int(random.integers(0, 400))))
+        peer.say(frame)
+        hand.tick()
+        heard.append(hand.heard(lease)[-160:])
+    assert hand.counter(lease, "heard") == len(said)
+    assert np.array_equal(np.concatenate(heard[2:]), through_ulaw(said)[320:])
+    assert not [fact for fact in hand.facts if isinstance(fact, KeyPressed)]
+
+
+def test_random_bytes_before_the_first_packet_settle_nothing(hand: "Hand") -> None:
+    lease, peer = hand.call()
+    random = np.random.default_rng(2)
+    for _ in range(500):
+        for _ in range(5):
+            peer.raw(b"\x80\x00" + random.bytes(170))
+        hand.tick()
+    assert not len(hand.heard(lease))
+
+
+def test_headers_that_lie_are_not_heard(hand: "Hand", speech: Samples) -> None:
+    lease, peer = hand.call()
+    for frame in frames(speech[:1600]):
+        peer.say(frame)
+        hand.tick()
+    for first in (0x00, 0x40, 0xC0, 0x8F, 0x90, 0xA0, 0xBF):
+        lying = bytearray(peer.packet(LOUD[:20]))
+        lying[0] = first
+        lying[-1] = 0xFF
+        peer.raw(bytes(lying))
+        peer.raw(bytes(lying[:12]))
+        peer.raw(b"")
+        hand.tick()
+    assert np.array_equal(hand.heard(lease)[:1600], through_ulaw(speech[:1600]))
+    assert np.abs(hand.heard(lease)[1760:].astype(int)).max(initial=0) < 20000
+
+
+def test_extensions_contributing_sources_and_padding_are_taken_out(hand: "Hand", speech: Samples) -> None:
+    lease, peer = hand.call()
+    for frame in frames(speech[:3200]):
+        plain = bytearray(peer.packet(frame))
+        header, payload = plain[:12], plain[12:]
+        header[0] = 0x80 | 0x20 | 0x10 | 2
+        extension = b"\xbe\xde\x00\x01\x10\xff\x00\x00"
+        peer.raw(bytes(header) + b"\0" * 8 + extension + bytes(payload) + b"\0\0\0\4")
+        hand.tick()
+    assert np.array_equal(hand.heard(lease), through_ulaw(speech[:3200]))
+
+
+def test_a_stranger_with_proper_packets_is_not_heard_once_the_peer_is_known(hand: "Hand", speech: Samples) -> None:
+    lease, peer = hand.call()
+    stranger = hand.stranger(peer)
+    for n, frame in enumerate(frames(speech)):
+        peer.say(frame)
+        if n > 5:
+            stranger.say(LOUD)
+        hand.tick()
+    assert np.array_equal(hand.heard(lease), through_ulaw(speech))
+    assert not stranger.received()
+
+
+def test_a_new_ssrc_from_the_known_source_is_heard_after_three_packets_of_it(hand: "Hand", speech: Samples) -> None:
+    lease, peer = hand.call()
+    for n, frame in enumerate(frames(speech)):
+        if n == 50:
+            peer.ssrc, peer.sequence, peer.timestamp = 0x9999, 7, 12345
+        peer.say(frame)
+        hand.tick()
+    assert np.array_equal(hand.heard(lease), through_ulaw(speech))
+
+
+def test_packets_go_to_where_the_peer_really_sends_from(hand: "Hand", speech: Samples) -> None:
+    _, peer = hand.call(remote=("127.0.0.1", 9))
+    hand.tick(3)
+    assert not peer.received()
+    for frame in frames(speech[:800]):
+        peer.say(frame)
+        hand.tick()
+    assert peer.received()
+
+
+def test_a_renegotiated_address_is_learned_anew(hand: "Hand", speech: Samples) -> None:
+    lease, peer = hand.call()
+    for frame in frames(speech[:8000]):
+        peer.say(frame)
+        hand.tick()
+    moved = hand.stranger(peer)
+    hand.order(ChangeTerms(lease, MediaTerms(Codec.PCMU, 0, moved.address, 101)))
+    peer.received()
+    for frame in frames(speech[8000:16000]):
+        moved.say(frame)
+        hand.tick()
+    assert np.array_equal(hand.heard(lease), through_ulaw(speech[:16000]))
+    assert moved.received()
+    assert not peer.received()
+
+
+def test_silence_of_the_peer_is_reported_once_and_then_another_source_may_speak(hand: "Hand", speech: Samples) -> None:
+    lease, peer = hand.call()
+    for frame in frames(speech[:8000]):
+        peer.say(frame)
+        hand.tick()
+    hand.tick(600)
+    assert [f for f in hand.facts if isinstance(f, PacketsStopped)] == [PacketsStopped(lease, 5000)]
+    moved = hand.stranger(peer)
+    for frame in frames(speech[8000:16000]):
+        moved.say(frame)
+        hand.tick()
+    assert np.array_equal(hand.heard(lease)[-8000:], through_ulaw(speech[8000:16000]))
+    hand.tick(300)
+    assert len([f for f in hand.facts if isinstance(f, PacketsStopped)]) == 2, "once for each silence"
+
+
+def test_a_peer_that_never_sends_is_reported_and_one_on_hold_is_not(hand: "Hand") -> None:
+    silent, _ = hand.call()
+    hand.call(receiving=False)
+    hand.tick(400)
+    assert hand.facts == [PacketsStopped(silent, 5000)]
