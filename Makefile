@@ -35,6 +35,7 @@ bench: $(VENV)/.installed-dev
 	@set -e; for name in $(BENCHES); do echo "== $$name"; $(BIN)/python "bench/$$name.py"; done
 
 docs: $(VENV)/.installed-dev
+	$(BIN)/python -m offhook.protocol.json_schema docs/reference
 	$(BIN)/python -m offhook.service.settings_reference docs/run-the-service/settings.md
 	$(BIN)/python .ci/check_links.py
 
