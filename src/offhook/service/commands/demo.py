@@ -20,17 +20,19 @@ from offhook.service.spoken_call import Keep, SpokenTexts, place_call
 from offhook.service.wiring import EMBEDDED_VOICE, House, open_house, sip_listeners
 from offhook.transports.call_leg import Listener
 from offhook.transports.simulator.listener import SimulatorListener
-from offhook.transports.simulator.steps import Press, SayText, Step, WaitUntilQuiet, WaitUntilSpeaking
+from offhook.transports.simulator.steps import Press, SayText, Step, Wait, WaitUntilQuiet, WaitUntilSpeaking
 
 ASSISTANT: Final = "offhook.service.appointment_desk:assistant"
 # Hold music lies below, the assistant's voice above.
 AUDIBLE_ABOVE_DBFS: Final = -30.0
 
 SCRIPT: Final[Sequence[Step]] = (
-    WaitUntilSpeaking(3500),
+    WaitUntilSpeaking(200),
+    Wait(3400),
     SayText("yes please"),  # interrupts the question after the greeting
-    WaitUntilSpeaking(3000),
-    Press("2"),  # the keypad choice
+    WaitUntilSpeaking(200),
+    Wait(4200),
+    Press("2"),  # the keypad choice, while the menu is still spoken
     WaitUntilQuiet(900),  # "One moment please", then music
     WaitUntilQuiet(900),  # the offer
     SayText("yes please"),
