@@ -2,8 +2,9 @@
 
 import heapq
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -52,6 +53,7 @@ from offhook.conversation.outputs import (
     StopOnVoice,
     StopPlayback,
 )
+from offhook.conversation.record import FACTS
 from offhook.protocol.actions import (
     Action,
     Audio,
@@ -94,6 +96,41 @@ def any_action(chance: Random) -> Action:
     ]
     weights = [9, 3, 1, 3, 1, 1, 3, 1, 1, 1, 1, 1, 1]
     return chance.choices(makers, weights)[0]()
+
+
+SOME_VALUE: dict[str, list[Any]] = {
+    "turn": [0, 1, 2, 3],
+    "utterance": [0, 1, 2, 3, 4, 5, 6],
+    "answers": [0, 1, 2, 3, 4, 5, 6, 7],
+    "text": ["", " ", "no", "I need help"],
+    "last_voice_at": [-100, 0, 500, 5000],
+    "duration_ms": [-1, 0, 300, 4000],
+    "played_ms": [-1, 0, 300, 4000],
+    "by_voice": [False, True],
+    "digit": [*"0159*#AD"],
+    "language": [None, "de-DE"],
+    "notice": ["", "Goodbye"],
+    "reason": ["because"],
+    "cause": ["busy", "cancelled"],
+    "sip_code": [None, 486],
+}
+"""Small numbers that often hit and sometimes miss."""
+
+RARE = {CallerHungUp, EndRequested, TransferHandedOver, AppLost}
+FREQUENT = [kind for kind in FACTS.values() if kind not in RARE]
+
+
+def any_fact(chance: Random) -> Input:
+    """A fact of any class."""
+    if chance.random() < 0.2:
+        actions = tuple(any_action(chance) for _ in range(chance.randint(0, 3)))
+        return ActionsArrived(actions, chance.choice([None, *SOME_VALUE["answers"]]))
+    kinds: list[Any] = sorted(RARE, key=lambda kind: kind.__name__) if chance.random() < 0.02 else FREQUENT
+    kind = chance.choice(kinds)
+    if kind is ActionsArrived:
+        return ActionsArrived(())
+    made: Input = kind(**{field.name: chance.choice(SOME_VALUE[field.name]) for field in fields(kind)})
+    return made
 
 
 class World:
@@ -264,3 +301,9 @@ def build_world() -> Callable[[CallSettings, Random], World]:
 def action_by_chance() -> Callable[[Random], Action]:
     """One valid action of any kind."""
     return any_action
+
+
+@pytest.fixture
+def fact_by_chance() -> Callable[[Random], Input]:
+    """One fact of any class."""
+    return any_fact

@@ -6,7 +6,7 @@ any fact may come at any time. A walk that fails is printed as a transcript.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from random import Random
 from typing import Any, TypeAlias
 
@@ -16,15 +16,10 @@ from hypothesis import strategies as st
 from offhook.conversation.conversation import Conversation
 from offhook.conversation.defaults import CallSettings, Fallback
 from offhook.conversation.inputs import (
-    ActionsArrived,
-    AppLost,
     CallConnected,
-    CallerHungUp,
     CallOffered,
-    EndRequested,
     Input,
     Ms,
-    TransferHandedOver,
 )
 from offhook.conversation.outputs import (
     FinishRecognition,
@@ -36,7 +31,6 @@ from offhook.conversation.outputs import (
     StartRecognition,
 )
 from offhook.conversation.record import (
-    FACTS,
     fact_to_record,
     order_to_record,
     record_to_fact,
@@ -45,7 +39,6 @@ from offhook.conversation.record import (
     settings_to_record,
 )
 from offhook.conversation.transcript import format_call
-from offhook.protocol.actions import Action
 from offhook.protocol.events import (
     AssistantSpeak,
     AssistantSpeechEnded,
@@ -175,7 +168,7 @@ def check_what_was_heard(orders: Orders, heard: set[int], cut: list[int]) -> Non
 @walks
 @given(flow=flows, chance=chances, steps=st.integers(1, 60))
 def test_a_call_in_a_hostile_world(
-    action_by_chance: Callable[[Random], Action], flow: CallSettings, chance: Random, steps: int
+    fact_by_chance: Callable[[Random], Input], flow: CallSettings, chance: Random, steps: int
 ) -> None:
     """Any fact, at any time, with any number: nothing raises, and the promises hold."""
     call = Conversation(flow)
@@ -185,7 +178,7 @@ def test_a_call_in_a_hostile_world(
     for _ in range(steps):
         clock += chance.choice([-50, 0, 20, 300, 700, 2000])
         latest = max(latest, clock)
-        fact = any_fact(action_by_chance, chance)
+        fact = fact_by_chance(chance)
         facts.append((clock, fact))
         orders += [(latest, order) for order in call.receive(fact, clock)]
         assert call.next_deadline is None or call.next_deadline > latest
@@ -202,41 +195,6 @@ def test_a_call_in_a_hostile_world(
     except AssertionError:
         print(format_call(flow, [*facts, (until, None)]))
         raise
-
-
-SOME_VALUE: dict[str, list[Any]] = {
-    "turn": [0, 1, 2, 3],
-    "utterance": [0, 1, 2, 3, 4, 5, 6],
-    "answers": [0, 1, 2, 3, 4, 5, 6, 7],
-    "text": ["", " ", "no", "I need help"],
-    "last_voice_at": [-100, 0, 500, 5000],
-    "duration_ms": [-1, 0, 300, 4000],
-    "played_ms": [-1, 0, 300, 4000],
-    "by_voice": [False, True],
-    "digit": [*"0159*#AD"],
-    "language": [None, "de-DE"],
-    "notice": ["", "Goodbye"],
-    "reason": ["because"],
-    "cause": ["busy", "cancelled"],
-    "sip_code": [None, 486],
-}
-"""Small numbers that often hit and sometimes miss."""
-
-RARE = {CallerHungUp, EndRequested, TransferHandedOver, AppLost}
-FREQUENT = [kind for kind in FACTS.values() if kind not in RARE]
-
-
-def any_fact(action_by_chance: Callable[[Random], Action], chance: Random) -> Input:
-    """A fact of any class."""
-    if chance.random() < 0.2:
-        actions = tuple(action_by_chance(chance) for _ in range(chance.randint(0, 3)))
-        return ActionsArrived(actions, chance.choice([None, *SOME_VALUE["answers"]]))
-    kinds: list[Any] = sorted(RARE, key=lambda kind: kind.__name__) if chance.random() < 0.02 else FREQUENT
-    kind = chance.choice(kinds)
-    if kind is ActionsArrived:
-        return ActionsArrived(())
-    made: Input = kind(**{field.name: chance.choice(SOME_VALUE[field.name]) for field in fields(kind)})
-    return made
 
 
 def test_late_deadlines_change_nothing() -> None:

@@ -1,0 +1,37 @@
+"""Facts as words and back."""
+
+from collections.abc import Callable
+from random import Random
+
+import pytest
+
+from offhook.conversation.fact_lines import format_fact, parse_fact
+from offhook.conversation.inputs import ActionsArrived, CallerHungUp, Input, PlaybackFinished, VoiceStopped
+from offhook.protocol.actions import Hangup, Speak
+from offhook.protocol.json_codec import RefusedAction
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_every_fact_is_read_back_as_it_was(fact_by_chance: Callable[[Random], Input], seed: int) -> None:
+    fact = fact_by_chance(Random(seed))
+    assert parse_fact(format_fact(fact)) == fact
+
+
+def test_actions_in_short_words() -> None:
+    refused = RefusedAction("code", "[2].text", "What.", "Do.")
+    fact = ActionsArrived((Speak(text='Say "hi" + bye'), Hangup()), 12, (refused,))
+    line = format_fact(fact)
+    assert line.startswith('app answers 12: speak "Say \\"hi\\" + bye" + hangup + refused {')
+    assert parse_fact(line) == fact
+
+
+def test_times_may_be_left_out() -> None:
+    assert parse_fact("voice stopped", at=1234) == VoiceStopped(1234)
+    assert parse_fact("caller hung up") == CallerHungUp("")
+    assert parse_fact("playback #3 finished after 20 ms by voice") == PlaybackFinished(3, 20, by_voice=True)
+
+
+@pytest.mark.parametrize("line", ["", "caller sneezed", 'key "5" twice', "partial #x", "key 5", 'app: {"type": "fly"}'])
+def test_what_is_no_fact_is_refused(line: str) -> None:
+    with pytest.raises((ValueError, KeyError)):
+        parse_fact(line)
