@@ -1,13 +1,12 @@
-"""baresip as a caller: a real SIP telephone without a sound card (playing a WAV, recording what it hears)."""
+"""baresip as a caller: a real SIP telephone without a sound card (playing WAVs, recording what it hears)."""
 
 import asyncio
 import json
 import shutil
 import socket
 import subprocess
-from collections import deque
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
 import soundfile
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 MODULES = Path("/usr/lib/baresip/modules")
 
+# Its one call is answered and ended by commands; the audio player is a bridge with nobody on it, a sink.
 CONFIG = """
 sip_listen            127.0.0.1:{sip_port}
 module_path           {modules}
@@ -38,7 +38,10 @@ module_app            menu.so
 module_app            ctrl_tcp.so
 """
 
-ACCOUNT = "<sip:{user}@127.0.0.1:{sip_port}>;regint=0;answermode=auto;audio_codecs={codecs}\n"
+ACCOUNT = "<sip:{user}@{host}:{sip_port}>;regint=0;answermode=auto;audio_codecs={codecs}\n"
+
+Event: TypeAlias = dict[str, Any]
+Samples: TypeAlias = NDArray[np.float64]
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
@@ -49,22 +52,39 @@ def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
 
 
 class Baresip:
-    """One baresip process. Use it as `async with Baresip(folder, source=wav) as phone`."""
+    """One baresip process. Use it as `async with Baresip(folder, source=wav) as phone`.
 
-    def __init__(self, folder: Path, *, source: Path, user: str = "caller", codecs: str = "PCMU/8000/1") -> None:
+    Args:
+        folder: for its configuration and recordings; must exist, one a telephone.
+        source: a WAV (8 kHz, mono, 16 bit) that is played once from the answer on; None: ten minutes of silence.
+        user: the number it calls from.
+        codecs: what it offers, in baresip's spelling.
+    """
+
+    def __init__(
+        self, folder: Path, *, source: Path | None = None, user: str = "caller", codecs: str = "PCMU/8000/1"
+    ) -> None:
         if shutil.which("baresip") is None:
             raise RuntimeError("baresip is missing. Remedy: apt-get install baresip-core")
-        self.folder = folder
-        self._port = free_port()
-        self._control = free_port(socket.SOCK_STREAM)
-        self._seen: deque[dict[str, Any]] = deque()
+        self.folder: Final = folder
+        self.port: Final = free_port()
+        self._control: Final = free_port(socket.SOCK_STREAM)
+        self._events: Final[list[Event]] = []
+        self._answers: Final[dict[str, Event]] = {}
+        self._taken = 0
         self._token = 0
+        self._told: Final = asyncio.Condition()
+        self._ended = False
+        self._said: Final[list[str]] = []
         (folder / "rec").mkdir(parents=True)
         (folder / "contacts").touch()
-        rtp = 24000 + self._port % 2000 * 4
+        if source is None:
+            source = folder / "silence.wav"
+            soundfile.write(source, np.zeros(600 * 8000, dtype=np.int16), 8000, subtype="PCM_16")
+        rtp = 24000 + self.port % 2000 * 4
         (folder / "config").write_text(
             CONFIG.format(
-                sip_port=self._port,
+                sip_port=self.port,
                 modules=MODULES,
                 source=source,
                 rtp_first=rtp,
@@ -73,7 +93,7 @@ class Baresip:
                 folder=folder,
             )
         )
-        (folder / "accounts").write_text(ACCOUNT.format(user=user, sip_port=self._port, codecs=codecs))
+        (folder / "accounts").write_text(ACCOUNT.format(user=user, host="127.0.0.1", sip_port=self.port, codecs=codecs))
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
@@ -81,62 +101,104 @@ class Baresip:
         )
         assert self._process.stdout is not None
         self._output = self._process.stdout
-        self._said: list[str] = []
         while "baresip is ready" not in (line := (await self._output.readline()).decode(errors="replace")):
             self._said.append(line)
-            assert line, f"baresip ended: {''.join(self._said)}"
-        self._drain = asyncio.ensure_future(self._read_output())
+            assert line, f"baresip ended: {self.said()}"
+        self._printing = asyncio.ensure_future(self._read_output())
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._control)
+        self._reading = asyncio.ensure_future(self._read_control())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._writer.close()
-        await self._writer.wait_closed()
         if self._process.returncode is None:
             self._process.terminate()
         await self._process.wait()
-        await self._drain
+        await self._printing
+        await self._reading
+
+    def said(self) -> str:
+        """What it has printed so far."""
+        return "".join(self._said)
+
+    # --- commands and events
+
+    async def command(self, command: str, params: str = "") -> str:
+        """Give one command and wait until baresip has taken it. Gives what it prints about it."""
+        self._token += 1
+        token = str(self._token)
+        body = json.dumps({"command": command, "params": params, "token": token}).encode()
+        self._writer.write(b"%d:%s," % (len(body), body))
+        async with asyncio.timeout(10), self._told:
+            await self._told.wait_for(lambda: token in self._answers or self._ended)
+        assert token in self._answers, f"baresip has ended: {self.said()}"
+        answer = self._answers.pop(token)
+        assert answer["ok"], f"baresip refused {command} {params}: {answer}"
+        return str(answer.get("data", ""))
+
+    async def dial(self, uri: str) -> None:
+        """Call somebody."""
+        await self.command("dial", uri)
+
+    async def press(self, digit: str) -> None:
+        """Press a key, and let it go (telephone-event, RFC 4733)."""
+        await self.command("sndcode", digit)
+
+    async def play(self, wav: Path) -> None:
+        """Play another WAV from now on, from its beginning; after its end no audio is sent at all."""
+        await self.command("ausrc", f"aufile,{wav}")
+
+    async def hang_up(self) -> None:
+        """End the call, or give up before it is answered."""
+        await self.command("hangup")
+
+    async def until(self, *kinds: str, seconds: float = 60) -> Event:
+        """The next event of one of these kinds (CALL_RINGING, CALL_ESTABLISHED, CALL_CLOSED …), each seen once."""
+        async with asyncio.timeout(seconds), self._told:
+            while True:
+                while self._taken < len(self._events):
+                    event = self._events[self._taken]
+                    self._taken += 1
+                    if event.get("type") in kinds:
+                        return event
+                assert not self._ended, f"baresip has ended: {self.said()}"
+                await self._told.wait()
+
+    # --- recordings
+
+    def heard(self, call: int = 1) -> Samples:
+        """What the telephone heard of its first (second …) call: mono, 8 kHz. Complete once the call is closed."""
+        return self._recording("dec", call)
+
+    def spoken(self, call: int = 1) -> Samples:
+        """What the telephone sent."""
+        return self._recording("enc", call)
+
+    def _recording(self, which: str, call: int) -> Samples:
+        paths = sorted((self.folder / "rec").glob(f"dump-*-{which}.wav"))
+        samples, rate = soundfile.read(paths[call - 1], dtype="float64")
+        assert rate == 8000
+        return np.asarray(samples, dtype=np.float64)
+
+    # --- reading
 
     async def _read_output(self) -> None:
         while line := await self._output.readline():
             self._said.append(line.decode(errors="replace"))
 
-    async def command(self, command: str, params: str = "") -> None:
-        """Give one command and wait until baresip has taken it."""
-        self._token += 1
-        body = json.dumps({"command": command, "params": params, "token": str(self._token)}).encode()
-        self._writer.write(b"%d:%s," % (len(body), body))
-        while (answer := await self._message()).get("token") != str(self._token):
-            self._seen.append(answer)
-
-    async def dial(self, uri: str) -> None:
-        await self.command("dial", uri)
-
-    async def until(self, *kinds: str, seconds: float = 60) -> dict[str, Any]:
-        """The next event of one of these kinds: CALL_ESTABLISHED, CALL_CLOSED …"""
-        async with asyncio.timeout(seconds):
+    async def _read_control(self) -> None:
+        try:
             while True:
-                event = self._seen.popleft() if self._seen else await self._message()
-                if event.get("type") in kinds:
-                    return event
-
-    async def _message(self) -> dict[str, Any]:
-        length = await self._reader.readuntil(b":")
-        body = await self._reader.readexactly(int(length[:-1]))
-        await self._reader.readexactly(1)
-        message: dict[str, Any] = json.loads(body)
-        return message
-
-    def heard(self) -> NDArray[np.float64]:
-        """What the telephone heard of the (only) call: mono, 8 kHz."""
-        return self._recording("dec")
-
-    def spoken(self) -> NDArray[np.float64]:
-        """What the telephone sent."""
-        return self._recording("enc")
-
-    def _recording(self, which: str) -> NDArray[np.float64]:
-        (path,) = (self.folder / "rec").glob(f"dump-*-{which}.wav")
-        samples, rate = soundfile.read(path, dtype="float64")
-        assert rate == 8000
-        return np.asarray(samples, dtype=np.float64)
+                length = await self._reader.readuntil(b":")
+                message = json.loads(await self._reader.readexactly(int(length[:-1])))
+                await self._reader.readexactly(1)
+                async with self._told:
+                    if "token" in message:
+                        self._answers[str(message["token"])] = message
+                    else:
+                        self._events.append(message)
+                    self._told.notify_all()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            async with self._told:
+                self._ended = True
+                self._told.notify_all()
