@@ -30,10 +30,8 @@ from offhook import (
     Event,
     Hangup,
     MixAudio,
-    SessionEnd,
     SessionStart,
     Speak,
-    UserInputTimeout,
     UserSpeak,
 )
 
@@ -63,6 +61,7 @@ VOCABULARY = (
 )  # fmt: skip
 SECONDS_TO_ANSWER = 7
 MOST_TRIES = 3
+MOST_OFFERS = 2
 
 
 async def look_up_slot(half_day: str, offered: int) -> str:
@@ -74,88 +73,98 @@ async def look_up_slot(half_day: str, offered: int) -> str:
     )
 
 
-def create_assistant(look_up: LookUp = look_up_slot) -> Assistant:
-    """The desk. `look_up(half_day, number of slots offered before)` finds a slot."""
-    desk = Assistant()
+class AppointmentDesk:
+    """The desk's handlers. What a call has come to is in its state: `step` is the question that was asked last."""
 
-    def ask(event: Event, step: str, first: str = "") -> Replies:
-        state = desk.state(event)
-        state.update(step=step, tries=0)
-        return [question(f"{first} {QUESTIONS[step]}".strip())]
+    def __init__(self, look_up: LookUp) -> None:
+        self.look_up = look_up
+        self.assistant = Assistant(
+            on_session_start=self.greet,
+            on_user_speak=self.hear,
+            on_dtmf_received=self.press,
+            on_user_input_timeout=self.ask_again,
+            on_assistant_speak=self.begin_search,
+            on_assistant_speech_ended=self.offer,
+        )
 
-    def ask_again(event: Event) -> Replies:
-        state = desk.state(event)
-        state["tries"] = state.get("tries", 0) + 1
-        if state["tries"] >= MOST_TRIES:
-            return farewell(event, "I am sorry, I could not understand you. Please call again.")
-        return [question(HINTS[state.get("step", "book")])]
+    # --- what happens in a call
 
-    def farewell(event: Event, text: str) -> Replies:
-        desk.state(event)["step"] = "leaving"
-        return [MixAudio(stop=True), Speak(text=f"{text} Goodbye!", barge_in=PROTECTED), Hangup()]
+    def greet(self, event: SessionStart) -> Replies:
+        return [ConfigureTranscription(custom_vocabulary=VOCABULARY), *self.ask(event, "book", GREETING)]
 
-    def understood(event: Event, meaning: str | None) -> Replies:
-        state = desk.state(event)
-        match state.get("step", "book"), meaning:
+    def hear(self, event: UserSpeak) -> Replies:
+        return self.understood(event, meaning_of(event.text, self.step(event)))
+
+    def press(self, event: DtmfReceived) -> Replies:
+        replies = self.understood(event, choice(event.digit, self.step(event)))
+        return [BargeIn(), *replies] if replies else []
+
+    def begin_search(self, event: AssistantSpeak) -> None:
+        state = self.assistant.state(event)
+        if self.step(event) == "looking" and event.text == state["looking"]:
+            state["step"] = "searching"
+
+    async def offer(self, event: AssistantSpeechEnded) -> Replies:
+        """The caller has heard "One moment please": the music plays while the slot is looked up."""
+        if self.step(event) != "searching":
+            return []
+        state = self.assistant.state(event)
+        offered = state.get("offered", 0)
+        state["slot"] = await self.look_up(state["half_day"], offered)
+        state["offered"] = offered + 1
+        return [MixAudio(stop=True), *self.ask(event, "confirm", f"I can offer you {state['slot']}.")]
+
+    # --- what the desk does
+
+    def step(self, event: Event) -> str:
+        return str(self.assistant.state(event).get("step", "book"))
+
+    def understood(self, event: Event, meaning: str | None) -> Replies:
+        state = self.assistant.state(event)
+        match self.step(event), meaning:
             case (("leaving" | "looking" | "searching"), _):
                 return []
             case _, "bye":
-                return farewell(event, "Thank you for calling.")
+                return self.farewell(event, "Thank you for calling.")
             case "book", "yes":
-                return ask(event, "time", "Good.")
+                return self.ask(event, "time", "Good.")
             case "book", "no":
-                return farewell(event, "All right. Thank you for calling.")
+                return self.farewell(event, "All right. Thank you for calling.")
             case (("book" | "time"), ("morning" | "afternoon")):
-                text = f"One moment please, I am looking for a free slot in the {meaning}."
-                state.update(step="looking", half_day=meaning, looking=text)
-                return [MixAudio(audio=hold_music(), volume=0.3), Speak(text=text, barge_in=PROTECTED)]
+                return self.search(event, str(meaning))
             case "confirm", "yes":
-                return farewell(event, f"Your appointment is booked for {state['slot']}. Thank you for calling.")
-            case "confirm", "no" if state["offered"] >= 2:
-                return farewell(event, "I have no other slot this week. Please call again.")
+                return self.farewell(event, f"Your appointment is booked for {state['slot']}. Thank you for calling.")
+            case "confirm", "no" if state["offered"] >= MOST_OFFERS:
+                return self.farewell(event, "I have no other slot this week. Please call again.")
             case "confirm", ("no" | "morning" | "afternoon"):
-                return ask(event, "time", "Let us find another one.")
+                return self.ask(event, "time", "Let us find another one.")
             case _:
-                return ask_again(event)
+                return self.ask_again(event)
 
-    @desk.on_session_start
-    def greet(event: SessionStart) -> Replies:
-        return [ConfigureTranscription(custom_vocabulary=VOCABULARY), *ask(event, "book", GREETING)]
+    def ask(self, event: Event, step: str, first: str) -> Replies:
+        self.assistant.state(event).update(step=step, tries=0)
+        return [question(f"{first} {QUESTIONS[step]}")]
 
-    @desk.on_user_speak
-    def hear(event: UserSpeak) -> Replies:
-        return understood(event, meaning_of(event.text, desk.state(event).get("step", "book")))
+    def ask_again(self, event: Event) -> Replies:
+        state = self.assistant.state(event)
+        state["tries"] = state.get("tries", 0) + 1
+        if state["tries"] >= MOST_TRIES:
+            return self.farewell(event, "I am sorry, I could not understand you. Please call again.")
+        return [question(HINTS[self.step(event)])]
 
-    @desk.on_dtmf_received
-    def press(event: DtmfReceived) -> Replies:
-        replies = understood(event, choice(event.digit, desk.state(event).get("step", "book")))
-        return [BargeIn(), *replies] if replies else []
+    def search(self, event: Event, half_day: str) -> Replies:
+        text = f"One moment please, I am looking for a free slot in the {half_day}."
+        self.assistant.state(event).update(step="looking", half_day=half_day, looking=text)
+        return [MixAudio(audio=hold_music(), volume=0.3), Speak(text=text, barge_in=PROTECTED)]
 
-    @desk.on_user_input_timeout
-    def silence(event: UserInputTimeout) -> Replies:
-        return ask_again(event)
+    def farewell(self, event: Event, text: str) -> Replies:
+        self.assistant.state(event)["step"] = "leaving"
+        return [MixAudio(stop=True), Speak(text=f"{text} Goodbye!", barge_in=PROTECTED), Hangup()]
 
-    @desk.on_assistant_speak
-    def begin_search(event: AssistantSpeak) -> None:
-        state = desk.state(event)
-        if state.get("step") == "looking" and event.text == state["looking"]:
-            state["step"] = "searching"
 
-    @desk.on_assistant_speech_ended
-    async def offer(event: AssistantSpeechEnded) -> Replies:
-        state = desk.state(event)
-        if state.get("step") != "searching":
-            return []
-        offered = state.get("offered", 0)
-        state["slot"] = await look_up(state["half_day"], offered)
-        state["offered"] = offered + 1
-        return [MixAudio(stop=True), *ask(event, "confirm", f"I can offer you {state['slot']}.")]
-
-    @desk.on_session_end
-    def leave(event: SessionEnd) -> None:
-        """Here a real desk would write down what was booked."""
-
-    return desk
+def create_assistant(look_up: LookUp = look_up_slot) -> Assistant:
+    """The desk. `look_up(half_day, number of slots offered before)` finds a slot."""
+    return AppointmentDesk(look_up).assistant
 
 
 PROTECTED = BargeInConfig(strategy=BargeInStrategy.NONE)

@@ -52,14 +52,12 @@ async def place_call(
     keep: Keep,
     *,
     sessions: list[str],
-    audible_above_dbfs: float = -50.0,
 ) -> Caller:
     """Place the call, wait until it is over, and keep what shall be kept. The register must be running.
 
-    `sessions` gets the call's session id from whoever watches the house. `audible_above_dbfs`: what is quieter is
-    silence to the caller.
+    `sessions` gets the call's session id from whoever watches the house.
     """
-    caller = await simulator.call(script, audible_above_dbfs=audible_above_dbfs)
+    caller = await simulator.call(script)
     async with asyncio.timeout(CALL_WITHIN_SECONDS):
         ending = await caller.over()
         await house.register.all_over()

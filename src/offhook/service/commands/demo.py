@@ -23,9 +23,6 @@ from offhook.transports.simulator.listener import SimulatorListener
 from offhook.transports.simulator.steps import Press, SayText, Step, Wait, WaitUntilQuiet, WaitUntilSpeaking
 
 ASSISTANT: Final = "offhook.service.appointment_desk:assistant"
-# Hold music lies below, the assistant's voice above.
-AUDIBLE_ABOVE_DBFS: Final = -30.0
-
 SCRIPT: Final[Sequence[Step]] = (
     WaitUntilSpeaking(200),
     Wait(3400),
@@ -33,8 +30,7 @@ SCRIPT: Final[Sequence[Step]] = (
     WaitUntilSpeaking(200),
     Wait(4200),
     Press("2"),  # the keypad choice, while the menu is still spoken
-    WaitUntilQuiet(900),  # "One moment please", then music
-    WaitUntilQuiet(900),  # the offer
+    WaitUntilQuiet(900),  # "One moment please", music, and the offer
     SayText("yes please"),
 )
 
@@ -85,7 +81,7 @@ async def _call_and_serve(
         terminal.line(
             "One spoken call (● caller, ○ assistant, → event to the app, ← its action, ⏱ where the time went):"
         )
-        await place_call(house, simulator, SCRIPT, keep, sessions=sessions, audible_above_dbfs=AUDIBLE_ABOVE_DBFS)
+        await place_call(house, simulator, SCRIPT, keep, sessions=sessions)
         terminal.line()
         terminal.line(f"{keep.recording}: the call, caller left, assistant right.", "green")
         terminal.line(f"{keep.log}: its log. Again through the core: offhook replay {keep.log}", "green")
