@@ -130,9 +130,16 @@ class SipListener:
             return
         self._stopping = True
         self._agent.refusing = self._agent.refusing or Refusal(503)
-        if self._agent.awaits_answers:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._quiet.wait(), LINGER_S)
+        try:
+            if self._agent.awaits_answers:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._quiet.wait(), LINGER_S)
+        finally:
+            self._close()
+            await self._stack.aclose()
+            self._arrived.put_nowait(None)
+
+    def _close(self) -> None:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -144,8 +151,6 @@ class SipListener:
             connection.close()
         for endpoint in self._udp.values():
             endpoint.close()
-        await self._stack.aclose()
-        self._arrived.put_nowait(None)
 
     def obey(self, call: Call, order: Order) -> None:
         """Carry out an order on a call (`leg.Line`)."""
