@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from offhook.errors import SettingsInvalid
 from offhook.service.setting_mistakes import SettingMistake, SettingsMistaken
 from offhook.service.setting_types import HostPort, ListenAddress, PortRange
-from offhook.service.settings import LOOPBACK, Settings
+from offhook.service.settings import Settings
 from offhook.service.settings_file import from_tree, load, loads
 
 FLOW = '[[flow]]\nid = "support"\napp = "http://localhost:3000/"\n'
@@ -32,7 +32,7 @@ def test_an_empty_file_is_all_defaults() -> None:
 
 def test_by_default_calls_come_from_this_machine_only() -> None:
     """(contract D42)"""
-    assert loads("", {}).sip.allow_from == LOOPBACK
+    assert loads("", {}).sip.allow_from == ()
 
 
 def test_call_logs_are_kept_30_days_by_default() -> None:

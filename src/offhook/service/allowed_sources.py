@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 from offhook.errors import OffhookError
 from offhook.service.setting_types import IpNetwork
@@ -10,7 +10,8 @@ from offhook.service.settings import Settings, Trunk
 
 
 def allowed_networks(settings: Settings) -> tuple[IpNetwork, ...]:
-    """Every network that may call. Looks host names up, so it blocks; raises OffhookError for one that is not known."""
+    """Every network that may call, beside this machine. Looks names up, so it blocks; raises OffhookError for one that
+    is not known."""
     found = list(settings.sip.allow_from)
     for trunk in settings.trunks:
         found += trunk_networks(trunk)
@@ -38,10 +39,3 @@ def _looked_up(trunk: Trunk, host: str) -> Iterator[IpNetwork]:
         ) from refusal
     for address in dict.fromkeys(entry[4][0] for entry in found):
         yield ip_network(str(address))
-
-
-def may_call(source: str, networks: tuple[IpNetwork, ...]) -> bool:
-    """Whether this address lies in one of the networks; an IPv4 address mapped into IPv6 counts as itself."""
-    address = ip_address(source.partition("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    return any((mapped or address) in network for network in networks)

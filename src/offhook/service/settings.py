@@ -4,7 +4,6 @@
 that limits something names the metric that shows how near the limit is.
 """
 
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
@@ -27,7 +26,6 @@ from offhook.service.setting_types import (
 
 TRANSCRIBERS: Final = ("pocketsphinx", "scripted")
 SYNTHESIZERS: Final = ("espeak", "scripted")
-LOOPBACK: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
 AppUrl: TypeAlias = Annotated[str, AfterValidator(checked_app_url)]
 Number: TypeAlias = Annotated[str, AfterValidator(checked_number)]
@@ -74,8 +72,8 @@ class Sip(Section):
     """The address that others send to, when it is not the machine's own (NAT). None: the one a packet came to."""
     rtp_ports: Annotated[PortRange, BeforeValidator(as_port_range)] = PortRange(10000, 19999)
     """UDP ports for media, `first-last`; one call takes one even port."""
-    allow_from: Listed[Network] = LOOPBACK
-    """Networks that calls are taken from, beside the trunks (contract D42). Everybody: `0.0.0.0/0` and `::/0`."""
+    allow_from: Listed[Network] = ()
+    """Networks that calls are taken from, beside this machine and the trunks (contract D42). All: `0.0.0.0/0`, `::/0`."""
 
 
 class Speech(Section):
