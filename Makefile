@@ -9,6 +9,7 @@ PYTHON := $(shell for candidate in python3.13 python3.12 python3.11 python3; do 
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 5
 WORKERS ?= 2
 BENCHES := media_clock
+CODE := src tests examples bench .ci/check_links.py
 
 demo: $(VENV)/.installed
 	$(BIN)/offhook demo
@@ -27,8 +28,8 @@ test-peers: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m peers
 
 lint: $(VENV)/.installed-dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-dev

@@ -73,7 +73,7 @@ class Sip(Section):
     rtp_ports: Annotated[PortRange, BeforeValidator(as_port_range)] = PortRange(10000, 19999)
     """UDP ports for media, `first-last`; one call takes one even port."""
     allow_from: Listed[Network] = ()
-    """Networks that calls are taken from, beside this machine and the trunks (contract D42). All: `0.0.0.0/0`, `::/0`."""
+    """Networks that calls are taken from, beside this machine and the trunks (contract D42). `0.0.0.0/0`: all."""
 
 
 class Speech(Section):
