@@ -140,6 +140,7 @@ class InProcessMediaLink(MediaRows):
         self._worker: Final = Worker(shared, detector or VoiceDetector(detector_rows(shared)))
         self._waiting: list[Arrived] = []
         self._readers: Final[list[asyncio.Queue[Report | None]]] = []
+        self._ended = False
         self.ticks = 0
         self.late_ticks = 0
         self.restarts = 0
@@ -149,6 +150,9 @@ class InProcessMediaLink(MediaRows):
 
     async def end(self) -> None:
         """Close all rows and let go of everything."""
+        if self._ended:
+            return
+        self._ended = True
         self.close_all()
         for _, sock in self._waiting:
             if sock is not None:
@@ -170,12 +174,11 @@ class InProcessMediaLink(MediaRows):
             reader.put_nowait(report)
         return report
 
-    async def reports(self) -> AsyncIterator[Report]:
+    def reports(self) -> AsyncIterator[Report]:
         """The report of every tick from now on, until the link ends."""
         reader: asyncio.Queue[Report | None] = asyncio.Queue()
         self._readers.append(reader)
-        while (report := await reader.get()) is not None:
-            yield report
+        return _until_none(reader)
 
     def _send(self, command: Command, sock: socket.socket | None) -> None:
         self._waiting.append((command, None if sock is None else sock.dup()))
@@ -281,6 +284,11 @@ class ProcessMediaLink(MediaRows):
     def _send(self, command: Command, sock: socket.socket | None) -> None:
         if self._process is not None:
             self._process.send(command, sock)
+
+
+async def _until_none(reader: asyncio.Queue[Report | None]) -> AsyncIterator[Report]:
+    while (report := await reader.get()) is not None:
+        yield report
 
 
 def allow_many_sockets() -> None:

@@ -225,12 +225,13 @@ class MediaRows:
         row = self._leases.get(lease)
         if row is None:
             return
-        before, row.loop = row.loop, None
+        before, following = row.loop, None
         if samples is not None and len(samples):
             key, start, new = self._loops.take(samples)
             if new:
                 self._shared.loops.samples[start : start + len(samples)] = samples
-            row.loop = _Loop(key, start, len(samples), volume)
+            following = _Loop(key, start, len(samples), volume)
+        row.loop = following
         if before is not None:
             self._loops.part(before.key, self._tick)
         self._post(self._looping(row), None)
