@@ -117,16 +117,17 @@ async def _interrupt(rehearsal: Rehearsal, words: str, into_ms: Ms) -> None:
 
 
 def spoken_differences(call: RecordedCall, rehearsal: Rehearsal) -> list[str]:
-    """How what the app says now differs from what it said then, as lines of a diff; none when it does not."""
+    """How what the app says now differs from what it said then, as lines of a diff; none when it does not. How far an
+    utterance was heard before it was cut is no difference."""
     then = [_words(order) for _, order in call.orders if order.get("type") in {"Say", "PlayAudio"}]
-    now = [text.removesuffix("…") if not text.startswith("[audio") else "[audio]" for text in rehearsal.heard]
-    then = [text[: len(heard)] if heard and text.startswith(heard) else text for text, heard in _paired(then, now)]
-    return list(unified_diff(then, now, "then", "now", lineterm="", n=1))
+    now = ["[audio]" if text.startswith("[audio") else text for text in rehearsal.heard]
+    whole = [_completed(text, then[index] if index < len(then) else "") for index, text in enumerate(now)]
+    return list(unified_diff(then, whole, "then", "now", lineterm="", n=1))
 
 
-def _paired(then: list[str], now: list[str]) -> Iterator[tuple[str, str]]:
-    for index, text in enumerate(then):
-        yield text, now[index] if index < len(now) else ""
+def _completed(heard: str, then: str) -> str:
+    is_cut = heard.endswith("…")
+    return then if is_cut and then.startswith(heard.removesuffix("…")) else heard
 
 
 def _words(order: dict[str, Any]) -> str:
