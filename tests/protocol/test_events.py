@@ -13,6 +13,7 @@ from offhook.protocol.events import (
     RecognisedWord,
     SessionEnd,
     SessionStart,
+    TransferFailure,
     UserInputTimeout,
     UserSpeak,
     UserSpeechStarted,
@@ -30,7 +31,7 @@ SESSION = Session(
 )
 ONE_OF_EACH: list[Event] = [
     SessionStart(session=SESSION),
-    SessionStart(session=SESSION, transfer_failed="busy"),
+    SessionStart(session=SESSION, transfer_failed=TransferFailure(cause="busy", sip_code=486)),
     UserSpeechStarted(session=SESSION),
     UserSpeak(session=SESSION, text="Grüße \U0001f44b", barged_in=True),
     UserSpeak(session=SESSION, text="12", gathered_dtmf=True),

@@ -13,6 +13,7 @@ from offhook.protocol.events import (
     EventDigit,
     SessionEnd,
     SessionStart,
+    TransferFailure,
     UserInputTimeout,
     UserSpeak,
     UserSpeechStarted,
@@ -42,7 +43,7 @@ class EventBook:
         """Whether an answer to this event is run (`user_speech_started` and `session_end` have none)."""
         return number not in self._unanswerable
 
-    def session_start(self, transfer_failed: str | None = None) -> SendEvent:
+    def session_start(self, transfer_failed: TransferFailure | None = None) -> SendEvent:
         return self._sent(SessionStart(session=self._settings.session, transfer_failed=transfer_failed))
 
     def user_speech_started(self) -> SendEvent:

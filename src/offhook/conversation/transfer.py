@@ -4,6 +4,7 @@ from offhook.conversation.inputs import TransferFailed
 from offhook.conversation.outputs import StartTransfer
 from offhook.conversation.queue_items import Connect, OnFailure
 from offhook.protocol.actions import Transfer
+from offhook.protocol.events import TransferFailure
 from offhook.protocol.session import Session
 
 SHORTEST_SECONDS = 5
@@ -35,6 +36,6 @@ def start(connect: Connect, session: Session) -> StartTransfer:
     return StartTransfer(connect.target, connect.caller_id_name or number, number, connect.timeout_seconds)
 
 
-def explained(failed: TransferFailed) -> str:
+def explained(failed: TransferFailed) -> TransferFailure:
     """The value of `transfer_failed` on the repeated `session_start`."""
-    return failed.cause
+    return TransferFailure(cause=failed.cause, sip_code=failed.sip_code)

@@ -22,12 +22,21 @@ class EventFields(WireValue):
     session: Session = Field(description="The call that this event belongs to.")
 
 
+class TransferFailure(WireValue):
+    """Why a transfer failed."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    cause: str = Field(description="`no_answer`, `busy`, `rejected`, `failed` or `not_allowed`.")
+    sip_code: int | None = Field(None, description="The final SIP status code, when there was one.")
+
+
 class SessionStart(EventFields):
     """The call is connected (outbound: the recipient answered); again, with the same id, when a transfer with
     `timeout` failed (D15)."""
 
     type: Literal["session_start"] = "session_start"
-    transfer_failed: str | None = Field(
+    transfer_failed: TransferFailure | None = Field(
         None, description="On a repeated `session_start`: why the transfer failed (D5). Absent on the first one."
     )
 
