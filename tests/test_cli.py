@@ -81,12 +81,24 @@ def without_server(*arguments: str, answers: str = "") -> subprocess.CompletedPr
     )
 
 
-@pytest.mark.parametrize("command", ["check"])
-def test_a_command_whose_extra_is_missing_names_the_extra(command: str) -> None:
-    run = without_server(command)
+@pytest.mark.parametrize(
+    "arguments", [("demo", "--once"), ("dev", "app.py"), ("call", "app.py"), ("serve",), ("check",)], ids=lambda a: a[0]
+)
+def test_a_command_whose_extra_is_missing_names_the_extra(arguments: tuple[str, ...]) -> None:
+    run = without_server(*arguments)
     assert run.returncode == cli.EXIT_FAILED
     assert "pip install 'offhook[server]'" in run.stderr
 
 
 def test_help_needs_only_the_sdk() -> None:
     assert without_server("--help").returncode == 0
+
+
+def test_chat_needs_only_the_sdk(tmp_path: Path) -> None:
+    app = tmp_path / "my_app.py"
+    app.write_text(
+        "from offhook import Assistant\nassistant = Assistant(on_user_speak=lambda event: f'You said {event.text}')\n"
+    )
+    run = without_server("chat", str(app), answers="hello\n")
+    assert run.returncode == 0, run.stderr
+    assert "assistant> You said hello" in run.stdout
