@@ -18,6 +18,7 @@ def test_seconds_become_milliseconds_and_a_websocket_hears_of_speech() -> None:
             "barge_in": {"strategy": "immediate", "allow_after_ms": 500},
             "fallback": {"transfer_to": "+4921155669"},
             "report_spoken_text": True,
+            "speech": {"language": "de-DE", "custom_vocabulary": ["ja", "nein"]},
         }
     )
     settings = call_settings(flow, Session(id="s"), began_at=1_800_000_000_000)
@@ -29,6 +30,8 @@ def test_seconds_become_milliseconds_and_a_websocket_hears_of_speech() -> None:
     assert settings.barge_in.strategy is BargeInStrategy.IMMEDIATE
     assert settings.barge_in.allow_after_ms == 500
     assert settings.fallback.transfer_to == "+4921155669"
+    assert settings.languages == ("de-DE",)
+    assert settings.custom_vocabulary == ("ja", "nein")
     assert settings.began_at == 1_800_000_000_000
 
 

@@ -26,4 +26,6 @@ def call_settings(flow: Flow, session: Session, began_at: int) -> CallSettings:
         answer_wait_ms=round(flow.answer_within_seconds * 1000),
         fallback=Fallback(apology=flow.fallback.apology, url=flow.fallback.url, transfer_to=flow.fallback.transfer_to),
         default_country=flow.default_country,
+        languages=() if flow.speech.language is None else (flow.speech.language,),
+        custom_vocabulary=flow.speech.custom_vocabulary,
     )

@@ -160,6 +160,8 @@ class FlowSpeech(Section):
     """BCP-47, for ear and voice, unless an action says otherwise. None: the engines' own."""
     voice: str | None = None
     """The voice, unless an action names one. None: the engine's own for the language."""
+    custom_vocabulary: Listed[str] = Field(default=(), max_length=100)
+    """Words and phrases that the ear shall expect, until an action configures recognition anew (contract D13)."""
 
 
 class Flow(Section):
