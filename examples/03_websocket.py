@@ -81,6 +81,7 @@ async def main() -> None:
     parser.add_argument("--port", type=int, default=3001)
     options = parser.parse_args()
     server = await start_server(options.host, options.port, os.environ.get("AI_FLOW_SHARED_SECRET"))
+    print(f"Waiting for calls on ws://{options.host}:{options.port}/", flush=True)
     await server.serve_forever()
 
 

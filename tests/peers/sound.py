@@ -1,35 +1,60 @@
-"""Comparing what was heard with what was said."""
+"""Prompts read by people, what the assistant's voice says, and comparing what was heard with what was said."""
 
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from offhook.audio.g711 import decode_ulaw, encode_ulaw
+from offhook.audio.resample import resample
+from offhook.speech.synthesizer import SpeechRequest
+from offhook.speech.synthesizers.espeak import EspeakSynthesizer
+
+RATE = 8000
 PROMPTS = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 
+Samples: TypeAlias = NDArray[np.float64]
 
-def prompt(name: str) -> NDArray[np.float64]:
-    """A prompt read by a person, 8 kHz mono, from Debian's asterisk-core-sounds-en-wav."""
+
+def prompt(name: str) -> Samples:
+    """A prompt read by a person, 8 kHz mono in [-1, 1], from Debian's asterisk-core-sounds-en-wav."""
     path = PROMPTS / f"{name}.wav"
     if not path.exists():
         raise RuntimeError(f"{path} is missing. Remedy: apt-get install asterisk-core-sounds-en-wav")
     samples, rate = soundfile.read(path, dtype="float64")
-    assert rate == 8000
+    assert rate == RATE
     return np.asarray(samples, dtype=np.float64)
 
 
-def silence(seconds: float) -> NDArray[np.float64]:
-    return np.zeros(int(seconds * 8000))
+def silence(seconds: float) -> Samples:
+    """Digital silence."""
+    return np.zeros(int(seconds * RATE))
 
 
-def write_script(path: Path, *parts: NDArray[np.float64]) -> Path:
+def write_wav(path: Path, *parts: Samples) -> Path:
     """One WAV for baresip to play: prompts and pauses in a row."""
-    soundfile.write(path, np.concatenate(parts), 8000, subtype="PCM_16")
+    soundfile.write(path, np.concatenate(parts), RATE, subtype="PCM_16")
     return path
 
 
-def best_correlation(heard: NDArray[np.float64], said: NDArray[np.float64]) -> tuple[float, int]:
+async def spoken_by_the_embedded_voice(*texts: str) -> list[Samples]:
+    """What espeak says for each text, as a telephone with u-law hears it: 8 kHz mono in [-1, 1]."""
+    voice = EspeakSynthesizer()
+    await voice.start()
+    try:
+        heard: list[Samples] = []
+        for text in texts:
+            chunks = [chunk async for chunk in voice.speak(SpeechRequest(text, None))]
+            speech = resample(np.concatenate([chunk.samples for chunk in chunks]), chunks[0].rate, RATE)
+            heard.append(decode_ulaw(encode_ulaw(speech)).astype(np.float64) / 32768)
+        return heard
+    finally:
+        await voice.stop()
+
+
+def best_match(heard: Samples, said: Samples) -> tuple[float, int]:
     """The highest normalised correlation of `said` anywhere within `heard`, and where it begins (samples)."""
     size = 1 << (len(heard) + len(said)).bit_length()
     spectrum = np.fft.rfft(heard, size) * np.conj(np.fft.rfft(said, size))
@@ -39,3 +64,10 @@ def best_correlation(heard: NDArray[np.float64], said: NDArray[np.float64]) -> t
     scores = products / np.sqrt(np.maximum(window, 1e-9) * max(float(np.sum(np.square(said))), 1e-9))
     at = int(np.argmax(scores))
     return float(scores[at]), at
+
+
+def onset_seconds(speech: Samples) -> float:
+    """Where the voice begins: the first 5 ms whose level is within 30 dB of the loudest 5 ms."""
+    block = RATE // 200
+    levels = np.sqrt(np.mean(np.square(speech[: len(speech) // block * block].reshape(-1, block)), axis=1))
+    return int(np.argmax(levels >= levels.max() * 10 ** (-30 / 20))) * block / RATE
