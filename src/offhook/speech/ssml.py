@@ -19,6 +19,7 @@ _TIME: Final = re.compile(r"\btime\s*=\s*[\"']?\s*\+?(\d+(?:\.\d+)?|\.\d+)\s*(ms
 _STRENGTH: Final = re.compile(r"\bstrength\s*=\s*[\"']?\s*([a-z-]+)", re.IGNORECASE)
 _VOICE: Final = re.compile(r"<voice\b([^>]*?)(/?)>", re.IGNORECASE)
 _ATTRIBUTE: Final = re.compile(r"([\w:-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+_LANG_ELEMENT: Final = re.compile(r"<(/?)lang\b", re.IGNORECASE)
 _LANGUAGE: Final = re.compile(r"\bxml:lang\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.IGNORECASE)
 
 _BREAK_MS: Final = {"none": 0, "x-weak": 100, "weak": 200, "medium": 400, "strong": 700, "x-strong": 1200}
@@ -44,7 +45,8 @@ def text_of(ssml: str) -> str:
 
 
 def with_voices(ssml: str, name_voice: NameVoice) -> str:
-    """The SSML with every `<voice>` and every `xml:lang` in an engine's own names."""
+    """The SSML with every `<voice>` and every `xml:lang` in an engine's own names; `<lang>`, which older engines do not
+    know, becomes `<voice>`."""
 
     def voice(tag: re.Match[str]) -> str:
         given = {m[1].lower(): unescape(m[2] if m[2] is not None else m[3]) for m in _ATTRIBUTE.finditer(tag[1])}
@@ -57,7 +59,7 @@ def with_voices(ssml: str, name_voice: NameVoice) -> str:
         given = attribute[1] if attribute[1] is not None else attribute[2]
         return f'xml:lang="{escape(name_voice(None, unescape(given))[0])}"'
 
-    return _VOICE.sub(voice, _LANGUAGE.sub(language, ssml))
+    return _VOICE.sub(voice, _LANG_ELEMENT.sub(r"<\1voice", _LANGUAGE.sub(language, ssml)))
 
 
 def leading_break_ms(ssml: str) -> int:
