@@ -175,6 +175,7 @@ class LiveCall:
                 self.happened(PlaybackStarted(utterance))
             case AudioEnded(_, utterance, samples, end):
                 sound.voice.finished(utterance)
+                sound.silent_since = self._heart.tick
                 played_ms = samples * 1000 // sound.row.rate
                 self.happened(PlaybackFinished(utterance, played_ms, by_voice=end is AudioEnd.BY_VOICE))
             case TelephoneEventSent(_, digit):
@@ -185,8 +186,10 @@ class LiveCall:
                 assert_never(fact)
 
     def _tick(self) -> None:
-        if self._hands is not None and self._hands.sound is not None:
-            self._hands.sound.ear.tick(self._heart.tick)
+        if self._hands is not None:
+            self._hands.tick(self._heart.tick)
+            if self._hands.sound is not None:
+                self._hands.sound.ear.tick(self._heart.tick)
         deadline = self._core.next_deadline
         if deadline is not None and deadline <= self.now:
             self._obey(self._core.advance(self.now))

@@ -38,18 +38,24 @@ from offhook.conversation.outputs import (
     SwitchApp,
 )
 from offhook.errors import OffhookError
+from offhook.media.messages import TICK_MS
 from offhook.speech.transcriber import Samples, TranscriberStream, TranscriptionSettings
 from offhook.transports.call_leg import CallLeg
 
+# A telephone plays what it receives through a buffer, which a BYE empties unheard: the last words get so much longer.
+LAST_WORDS_TICKS: Final = 200 // TICK_MS
+
 
 class Sound:
-    """What a call has once its leg is answered: a row, a voice, an ear."""
+    """What a call has once its leg is answered: a row, a voice, an ear. `silent_since` is the tick of the last end of
+    an utterance."""
 
     def __init__(self, row: Row, voice: AssistantVoice, ear: CallerEar) -> None:
         self.row: Final = row
         self.voice: Final = voice
         self.ear: Final = ear
         self.stream: TranscriberStream | None = None
+        self.silent_since: int | None = None
 
 
 class Hands:
@@ -89,6 +95,8 @@ class Hands:
         self._listen: Final = listen
         self._recognition: Final = recognition
         self._loop_task: asyncio.Task[None] | None = None
+        self._leaving: str | None = None
+        self._tick = 0
         self.sound: Sound | None = None
         self.events_sent = 0
 
@@ -103,7 +111,8 @@ class Hands:
             case SwitchApp(url):
                 self._app = self._open_app(url)
             case HangUp(cause):
-                self._leg.hang_up(cause)
+                self._leaving = cause
+                self._hang_up_after_the_last_words()
             case StartTransfer(target):
                 self._note(f"transfer to {target} refused: no trunk is configured to place calls")
                 self._happened(TransferFailed("not_allowed"))
@@ -115,11 +124,24 @@ class Hands:
                 else:
                     self._obey_in_sound(order, self.sound)
 
+    def tick(self, tick: int) -> None:
+        """It is this tick now: do what was put off until it."""
+        self._tick = tick
+        self._hang_up_after_the_last_words()
+
     def rest(self) -> None:
         """The call is over: what is still being made is not needed."""
         self._replace_loop(None)
         if self.sound is not None:
             self.sound.voice.silence()
+
+    def _hang_up_after_the_last_words(self) -> None:
+        if self._leaving is None:
+            return
+        silent_since = None if self.sound is None else self.sound.silent_since
+        if silent_since is None or self._tick >= silent_since + LAST_WORDS_TICKS:
+            self._leg.hang_up(self._leaving)
+            self._leaving = None
 
     def _answer(self) -> None:
         try:
