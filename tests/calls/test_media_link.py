@@ -130,7 +130,7 @@ async def test_a_leg_may_bring_its_own_socket(hand: InProcessMediaLink) -> None:
         await ticks(hand, 3)
         theirs.setblocking(False)
         packets = [theirs.recv(2048) for _ in range(3)]
-        assert np.array_equal(np.frombuffer(packets[1][12:], ">i2"), noise(320))
+        assert np.array_equal(np.frombuffer(packets[0][12:], ">i2"), noise(320))
         hand.close(row.lease)
         await ticks(hand, 1)
         assert ours.fileno() == -1

@@ -145,12 +145,28 @@ def test_a_stop_before_the_first_packet_tells_nothing(hand: "Hand") -> None:
     hand.play(lease, 1, sine(8000))
     hand.order(StopAudio(lease, 1))
     hand.tick(5)
-    hand.play(lease, 2, sine(8000))
-    hand.tick()
-    hand.order(StopAudio(lease, 2))
-    hand.tick(5)
     assert hand.facts == []
     assert not sound(peer).any()
+
+
+def test_speech_for_a_silent_row_leaves_with_the_very_next_packet(hand: "Hand") -> None:
+    lease, peer = hand.call()
+    hand.tick(3)
+    peer.received()
+    hand.play(lease, 1, sine(8000))
+    hand.tick()
+    assert hand.facts == [AudioStarted(lease, 1)]
+    assert np.array_equal(sound(peer), through_ulaw(sine(8000)[:160]))
+
+
+def test_after_a_starved_moment_speech_goes_on_with_the_very_next_packet(hand: "Hand") -> None:
+    lease, peer = hand.call()
+    hand.play(lease, 1, sine(160), final=False)
+    hand.tick(4)
+    peer.received()
+    hand.play(lease, 1, sine(320), final=True)
+    hand.tick()
+    assert np.array_equal(sound(peer), through_ulaw(sine(320)[:160]))
 
 
 def test_only_the_stopped_utterance_ends(hand: "Hand") -> None:

@@ -154,7 +154,12 @@ class CallTable:
     # --- the tick
 
     def send(self, tick: int, missed: int) -> None:
-        """Send what was prepared in the tick before."""
+        """Send what was prepared in the tick before. Speech that has come since then for a row whose frame is without any
+        goes along, instead of waiting for the next tick."""
+        late = self.playout.come_late()
+        if len(late):
+            self.playout.prepare(late)
+            self._write(late)
         self._make_way_for_keys()
         if self._outlets_stale:
             self._collect_outlets()

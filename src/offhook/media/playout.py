@@ -158,6 +158,10 @@ class Playout:
         self._prepared_samples[rows] = taken
         self._prepared_last[rows] = final & (there <= self._frame)
 
+    def come_late(self) -> Rows:
+        """The rows that have something to say and a prepared frame without it."""
+        return np.flatnonzero((self.current != _NOBODY) & ~self._prepared)
+
     def sent(self, rows: Rows, tick: int) -> list[RowFact]:
         """The prepared frames of these rows have left in this tick."""
         rows = rows[self._prepared[rows]]
