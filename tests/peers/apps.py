@@ -23,7 +23,7 @@ Action: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One event as it reached the app; `at` on the monotonic clock, in seconds. `connection` counts WebSockets."""
+    """One event as it reached the app; `at` in seconds of Unix time. `connection` counts WebSockets."""
 
     at: float
     event: Event
@@ -136,7 +136,7 @@ class RecordingProxy(_Server):
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._pass_socket(request)
         body = await request.read()
-        await self.ledger.note(Received(time.monotonic(), json.loads(body), dict(request.headers)))
+        await self.ledger.note(Received(time.time(), json.loads(body), dict(request.headers)))
         headers = {k: v for k, v in request.headers.items() if k.lower() not in {"host", "content-length"}}
         async with self._client.request(
             request.method, f"http://{self._app}{request.path_qs}", data=body, headers=headers
@@ -160,7 +160,7 @@ class RecordingProxy(_Server):
 
             answers = asyncio.ensure_future(to_service())
             async for message in here:
-                got = Received(time.monotonic(), json.loads(message.data), dict(request.headers), connection)
+                got = Received(time.time(), json.loads(message.data), dict(request.headers), connection)
                 await self.ledger.note(got)
                 await there.send_str(message.data)
             await there.close()
@@ -206,7 +206,7 @@ class ScriptedApp(_Server):
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await self._talk(request)
         event = json.loads(await request.read())
-        await self.ledger.note(Received(time.monotonic(), event, dict(request.headers)))
+        await self.ledger.note(Received(time.time(), event, dict(request.headers)))
         answer = self._decide(event)
         if not isinstance(answer, Raw):
             return web.Response(body=_as_json(answer, event), content_type="application/json")
@@ -227,7 +227,7 @@ class ScriptedApp(_Server):
         connection = len(self._sockets)
         async for message in here:
             event = json.loads(message.data)
-            await self.ledger.note(Received(time.monotonic(), event, dict(request.headers), connection))
+            await self.ledger.note(Received(time.time(), event, dict(request.headers), connection))
             answer = self._decide(event)
             if isinstance(answer, Raw):
                 await here.send_str(answer.body.decode())
