@@ -173,7 +173,7 @@ async def test_a_book_is_cut_and_the_log_says_so(espeak: EspeakSynthesizer, capl
 
 
 async def test_an_interrupted_speech_is_not_made_to_its_end(espeak: EspeakSynthesizer) -> None:
-    """Closing cancels: twelve closed speeches of minutes do not stand before the next one (two seconds of work each)."""
+    """Closing cancels: twelve speeches of an hour, closed, do not stand before the next one."""
     for _ in range(12):
         chunks = espeak.speak(SpeechRequest(None, "<speak>" + "One sentence of many. " * 800 + "</speak>"))
         await anext(chunks)

@@ -9,8 +9,8 @@ What is measured here was measured on 41 prompts read by a person, 8 kHz (WER: w
   not when the turn is finished: by then the words are there.
 - Noise is decoded as words too: a segment without a voice's pitch has none (`pitch_counter`).
 - A grammar of the vocabulary runs over the whole turn. It wins where its path is clearly better and covers the voice:
-  said phrases of the vocabulary are right in 40 of 40 sentences and 32 of 35 single words; a phrase is wrongly put in
-  the place of other words in 3 of 40 sentences and 5 of 46 single words (`golf` as `no`).
+  phrases of the vocabulary are right in 40 of 40 sentences and 28 of 35 single words; one is wrongly put in the place
+  of other words in 3 of 80 sentences and 6 of 35 single words (`golf` as `no`).
 """
 
 import math
@@ -43,7 +43,7 @@ GRAMMAR_MAX_FRAMES: Final = 1500
 MAX_GRAMMARS: Final = 32
 GRAMMAR_AHEAD: Final = 14.0
 """By how much a grammar's path must be better than the language model's, in pocketsphinx's log units a voiced frame."""
-GRAMMAR_COVERS: Final = 0.75
+GRAMMAR_COVERS: Final = 0.7
 
 _NO_WORD: Final = re.compile(r"<[^>]*>|\[[^\]]*\]|\+\+[^+]*\+\+|\(\d+\)|\(null\)", re.IGNORECASE)
 
