@@ -119,7 +119,8 @@ class CallRegister:
 
     async def _live(self, call: LiveCall) -> None:
         try:
-            await call.run()
+            with structlog.contextvars.bound_contextvars(session_id=call.session.id):
+                await call.run()
         finally:
             del self._calls[call.session.id]
             self._ended[call.session.id] = None

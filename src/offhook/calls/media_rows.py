@@ -40,6 +40,8 @@ from offhook.media.worker import SharedAudio
 
 Post: TypeAlias = Callable[[Command, socket.socket | None], None]
 
+FEED_EVERY_TICKS: Final = 5
+"""A row that plays something long is looked after so often, and fed when a quarter of its two seconds is free."""
 KEYS: Final = frozenset(DIGITS)
 REST_TICKS: Final = 3
 """So long after it was closed a row is not used again: the tick that runs still sees it."""
@@ -284,7 +286,8 @@ class MediaRows:
         while self._stopped and self._stopped[0][0] + REST_TICKS < tick:
             self._forget_unheard(*self._stopped.popleft()[1:])
         for lease in tuple(self._hungry):
-            self._feed(self._leases[lease])
+            if (lease + tick) % FEED_EVERY_TICKS == 0:
+                self._feed(self._leases[lease])
         return tuple(told)
 
     def replay(self) -> Iterator[tuple[Command, socket.socket | None]]:
@@ -334,7 +337,7 @@ class MediaRows:
                 if speech is None:
                     return []
                 self._forget(lease, utterance)
-                self._hungry.add(lease.number)
+                self._feed(lease)
                 if not speech.started:
                     return [AudioStarted(fact.lease, utterance), fact]
             case TelephoneEventSent():
@@ -357,7 +360,11 @@ class MediaRows:
 
     def _feed(self, lease: _Lease) -> None:
         """Put what waits into the ring, as far as there is room: one utterance after the other, each in one piece."""
-        room = AHEAD_MS * lease.shared.shape.rate // 1000 - (lease.written - lease.published("played"))
+        ring = AHEAD_MS * lease.shared.shape.rate // 1000
+        room = ring - (lease.written - lease.published("played"))
+        if room < ring // 4:
+            self._hungry.add(lease.number)
+            return
         self._hungry.discard(lease.number)
         for speech in lease.speeches:
             if speech.told_final:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from offhook.errors import SettingsInvalid
+from offhook.errors import OffhookError, SettingsInvalid
 from offhook.sdk.assistant import Assistant
 from offhook.service.app_loader import is_url, load_app
 
@@ -22,17 +22,20 @@ STARTS_WITHIN_SECONDS: Final = 30.0
 def served_app() -> Any:
     """What uvicorn serves in the child process: the assistant that the parent has named.
 
-    Raises SettingsInvalid when it is no Assistant: only for that do we know how to reach it.
+    Ends the process with a sentence when it is no Assistant: only for that do we know how to reach it.
     """
     name = os.environ[APP_VARIABLE]
-    found = load_app(name)
-    if not isinstance(found, Assistant):
+    try:
+        found = load_app(name)
+        if isinstance(found, Assistant):
+            return found
         raise SettingsInvalid(
             f"{name} is a {type(found).__name__}, not an offhook.Assistant.",
             remedy="Run it yourself, then give its URL: offhook dev http://localhost:3000/webhook",
             code="not_an_assistant",
         )
-    return found
+    except OffhookError as error:
+        sys.exit(str(error))
 
 
 @asynccontextmanager
@@ -73,17 +76,16 @@ def _command(app: str, descriptor: int, *, reload: bool) -> list[str]:
 
 async def _answers(port: int, process: asyncio.subprocess.Process, app: str) -> None:
     """Wait until the app answers, or its process has ended."""
-    ended = asyncio.ensure_future(process.wait())
-    asked = asyncio.ensure_future(_ask(port))
-    try:
-        await asyncio.wait((ended, asked), timeout=STARTS_WITHIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        if not asked.done():
-            raise SettingsInvalid(
-                f"The app {app} did not start.", remedy="See what it said above; correct it.", code="app_not_started"
-            )
-    finally:
-        ended.cancel()
+    async with asyncio.TaskGroup() as tasks:
+        asked, ended = tasks.create_task(_ask(port)), tasks.create_task(process.wait())
+        await asyncio.wait((asked, ended), timeout=STARTS_WITHIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        started = asked.done()
         asked.cancel()
+        ended.cancel()
+    if not started:
+        raise SettingsInvalid(
+            f"The app {app} did not start.", remedy="See what it said above; correct it.", code="app_not_started"
+        )
 
 
 async def _ask(port: int) -> None:

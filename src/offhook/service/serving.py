@@ -2,29 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import structlog
 
 from offhook.control.control_app import control_app
 from offhook.service.http_server import HttpServer
 from offhook.service.service_metrics import ServiceMetrics
-from offhook.service.shutdown import Stage, Stopping
+from offhook.service.shutdown import Stopping
 from offhook.service.wiring import House
 from offhook.transports.call_leg import Listener
 
 logger = structlog.get_logger()
-
-
-class _Ready:
-    """Ready while nobody has asked the service to stop."""
-
-    def __init__(self, stopping: Stopping) -> None:
-        self._stopping: Final = stopping
-
-    def reasons(self) -> Sequence[str]:
-        stage = self._stopping.stage
-        return () if stage is Stage.SERVING else (f"The service is being stopped ({stage.name.lower()}).",)
 
 
 async def serve(house: House, listeners: Sequence[Listener], *, ready: Callable[[], None] = lambda: None) -> None:
@@ -37,7 +25,7 @@ async def serve(house: House, listeners: Sequence[Listener], *, ready: Callable[
     app = control_app(
         house.register,
         keys=house.settings.http.keys,
-        readiness=[_Ready(stopping)],
+        readiness=[stopping],
         metrics=[ServiceMetrics(house.register, house.keeper)],
     )
     http = HttpServer(app, house.settings.http.listen)

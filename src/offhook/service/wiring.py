@@ -5,8 +5,7 @@ how long.
 """
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -28,13 +27,14 @@ from offhook.calls.media_link import MediaLink, ProcessMediaLink
 from offhook.errors import OffhookError
 from offhook.protocol.session import Session
 from offhook.protocol.speech_options import same_name
+from offhook.service.allowed_sources import allowed_networks
 from offhook.service.call_log_keeper import CallLogKeeper
 from offhook.service.engine_names import engine_named
 from offhook.service.flow_book import FlowBook
 from offhook.service.flow_terms import call_settings
 from offhook.service.prompt_fetch import PromptFetch
+from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Settings, Speech
 from offhook.service.settings import Flow as FlowSettings
-from offhook.service.settings import Settings, Speech, Trunk
 from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
 from offhook.speech.synthesizer import Synthesizer
 from offhook.speech.synthesizer_chain import SynthesizerChain
@@ -113,15 +113,16 @@ async def open_house(
 
 
 async def sip_listeners(settings: Settings) -> list[SipListener]:
-    """The SIP listener of these settings; none when they name no address. Not started yet."""
+    """The SIP listener of these settings; none when they name no address. Not started yet. Raises OffhookError for a
+    trunk's host that is not known."""
     if not settings.sip.listen:
         return []
-    trunks = await asyncio.to_thread(_trunk_networks, settings.trunks)
+    networks = await asyncio.to_thread(allowed_networks, settings)
     return [
         SipListener(
             [str(address) for address in settings.sip.listen],
             advertise=settings.sip.advertise,
-            accepts_from=[*(str(network) for network in settings.sip.allow_from), *trunks],
+            accepts_from=[str(network) for network in networks],
             max_calls=settings.limits.max_calls + SPARE_SIP_CALLS,
         )
     ]
@@ -137,80 +138,56 @@ def _media_host(settings: Settings) -> str:
     return hosts.pop() if len(hosts) == 1 else "0.0.0.0" if hosts else "127.0.0.1"  # noqa: S104
 
 
-def _trunk_networks(trunks: Sequence[Trunk]) -> list[str]:
-    networks: list[str] = []
-    for trunk in trunks:
-        for host in trunk.hosts:
-            try:
-                networks += sorted({str(entry[4][0]) for entry in socket.getaddrinfo(host.partition("/")[0], None)})
-            except OSError as error:
-                logger.warning("trunk_unknown", trunk=trunk.name, host=host, why=str(error))
-                continue
-            if "/" in host:
-                networks[-1] = host
-    return networks
-
-
 # --- engines
 
 
 async def _start_engines(settings: Settings, stack: AsyncExitStack) -> Engines:
-    """Start every engine. One that fails is left out and said so; a flow without any voice is no flow."""
-    cache = SpeechCache()
-    voices: dict[str, Synthesizer] = {}
-    ears: dict[str, Transcriber] = {}
-    made_voices: dict[str, Callable[[], Synthesizer]] = {
-        EMBEDDED_VOICE: lambda: CachedSynthesizer(EspeakSynthesizer(), cache),
-        "scripted": ScriptedSynthesizer,
-    }
-    made_ears: dict[str, Callable[[], Transcriber]] = {
-        EMBEDDED_EAR: lambda: PocketsphinxTranscriber(PocketsphinxSettings(workers=settings.speech.recogniser_workers)),
-        "scripted": ScriptedTranscriber,
-    }
-    failures: list[OffhookError] = []
-    for name, make in made_voices.items():
-        voice = make()
-        if await _started(voice, stack, failures):
-            voices[name] = voice
-    for name, make_ear in made_ears.items():
-        ear = make_ear()
-        if await _started(ear, stack, failures):
-            ears[name] = ear
-    _say_what_is_embedded(settings, voices, ears)
+    """Start every engine; one that fails is left out and said so. Raises its OffhookError when a flow needs just that
+    one."""
+    failures: dict[str, OffhookError] = {}
+    made_voices: list[Synthesizer] = [CachedSynthesizer(EspeakSynthesizer(), SpeechCache()), ScriptedSynthesizer()]
+    made_ears: list[Transcriber] = [
+        PocketsphinxTranscriber(PocketsphinxSettings(workers=settings.speech.recogniser_workers)),
+        ScriptedTranscriber(),
+    ]
+    voices = {voice.name: voice for voice in made_voices if await _started(voice, stack, failures)}
+    ears = {ear.name: ear for ear in made_ears if await _started(ear, stack, failures)}
     for flow in settings.flows:
-        wanted = [name for name in flow.speech.synthesizer if engine_named(settings.speech, name, tuple(voices))]
-        if not wanted and EMBEDDED_VOICE not in voices:
-            raise failures[0]
+        ear = engine_named(settings.speech, flow.speech.transcriber, TRANSCRIBERS)
+        if ear in failures:
+            raise failures[ear]
+        order = [engine_named(settings.speech, name, SYNTHESIZERS) for name in _order(flow)]
+        if all(name in failures for name in order):
+            raise failures[EMBEDDED_VOICE]
+    _say_what_is_embedded(settings)
     return Engines(voices, ears)
 
 
-async def _started(engine: Synthesizer | Transcriber, stack: AsyncExitStack, failures: list[OffhookError]) -> bool:
+async def _started(engine: Synthesizer | Transcriber, stack: AsyncExitStack, failures: dict[str, OffhookError]) -> bool:
     try:
         await engine.start()
     except OffhookError as error:
         logger.warning("engine_not_started", engine=engine.name, why=error.message, remedy=error.remedy)
-        failures.append(error)
+        failures[engine.name] = error
         return False
     stack.push_async_callback(engine.stop)
     return True
 
 
-def _say_what_is_embedded(settings: Settings, voices: Mapping[str, object], ears: Mapping[str, object]) -> None:
+def _order(flow: FlowSettings) -> list[str]:
+    """The flow's voices; the embedded one ends every chain (D10)."""
+    order = list(flow.speech.synthesizer)
+    return order if EMBEDDED_VOICE in {same_name(name) for name in order} else [*order, EMBEDDED_VOICE]
+
+
+def _say_what_is_embedded(settings: Settings) -> None:
     for flow in settings.flows:
-        if engine_named(settings.speech, flow.speech.transcriber, tuple(ears)) == EMBEDDED_EAR:
-            logger.info(
-                "embedded_ear",
-                flow=flow.id,
-                good_for="English, short answers, best with custom_vocabulary",
-                better="set flow.speech.transcriber",
-            )
-        if engine_named(settings.speech, flow.speech.synthesizer[0], tuple(voices)) == EMBEDDED_VOICE:
-            logger.info(
-                "embedded_voice",
-                flow=flow.id,
-                good_for="clear, robotic speech in many languages",
-                better="set flow.speech.synthesizer",
-            )
+        if engine_named(settings.speech, flow.speech.transcriber, TRANSCRIBERS) == EMBEDDED_EAR:
+            good_for = "English, short answers, best with custom_vocabulary"
+            logger.info("embedded_ear", flow=flow.id, good_for=good_for, better="set flow.speech.transcriber")
+        if engine_named(settings.speech, flow.speech.synthesizer[0], SYNTHESIZERS) == EMBEDDED_VOICE:
+            good_for = "clear, robotic speech in many languages"
+            logger.info("embedded_voice", flow=flow.id, good_for=good_for, better="set flow.speech.synthesizer")
 
 
 class _Ears:
@@ -219,7 +196,7 @@ class _Ears:
     def __init__(self, speech: Speech, own: str, ears: Mapping[str, Transcriber]) -> None:
         self._speech: Final = speech
         self._ears: Final = ears
-        self._own: Final = self._find(own) or next(iter(ears.values()))
+        self._own: Final = ears[engine_named(speech, own, TRANSCRIBERS) or EMBEDDED_EAR]
 
     def named(self, provider: str | None) -> Transcriber:
         return (self._find(provider) if provider is not None else None) or self._own
@@ -235,9 +212,6 @@ class _Ears:
 def _flow(
     flow: FlowSettings, speech: Speech, *, engines: Engines, client: aiohttp.ClientSession, prompts: PromptFetch
 ) -> Flow:
-    order = list(flow.speech.synthesizer)
-    if EMBEDDED_VOICE not in {same_name(name) for name in order}:
-        order.append(EMBEDDED_VOICE)
     return Flow(
         id=flow.id,
         account_id=flow.account_id,
@@ -245,7 +219,7 @@ def _flow(
         open_app=partial(_open_app, flow, speech, client),
         voice=SynthesizerChain(
             list(engines.voices.values()),
-            order,
+            _order(flow),
             aliases=speech.aliases,
             language=flow.speech.language,
             voice=flow.speech.voice,
