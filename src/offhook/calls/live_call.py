@@ -142,9 +142,9 @@ class LiveCall:
         self._taking = True
         try:
             while self._inbox:
-                next_fact = self._inbox.popleft()
-                self._log.fact(self.now, next_fact)
-                self._obey(self._core.receive(next_fact, self.now))
+                next_fact, now = self._inbox.popleft(), self.now
+                self._log.fact(now, next_fact)  # the very time that the core is given: a replay has no other
+                self._obey(self._core.receive(next_fact, now))
         finally:
             self._taking = False
 
