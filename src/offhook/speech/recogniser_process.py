@@ -66,15 +66,17 @@ class Recogniser:
 
     def _arrived(self) -> list[Frame]:
         frames: list[Frame] = []
-        working = any(turn.decoding is not None and (turn.audio or turn.finishing) for turn in self._turns.values())
+        turns = self._turns.values()
+        working = any(turn.decoding is not None and (turn.audio or turn.finishing) for turn in turns)
+        # Loading takes a third of a second: only while nobody speaks, or for somebody who waits for it.
+        may_load = self._to_load > 0 and (not turns or any(turn.decoding is None for turn in turns))
         try:
-            if not working and self._to_load == 0:
+            if not working and not may_load:
                 frames.append(self._link.inbox.get())
             while True:
                 frames.append(self._link.inbox.get_nowait())
         except queue.Empty:
             if not frames and not working:
-                # Nobody speaks: the time to load one more decoder.
                 self._to_load -= 1
                 self._free.append(new_decoder())
         return frames

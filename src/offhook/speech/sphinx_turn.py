@@ -130,7 +130,7 @@ def score(hypothesis: Any) -> float:
 
 
 def new_decoder() -> Any:
-    """A decoder with the language model: about 45 MB, a third of a second."""
+    """A decoder with the language model: about 90 MB, a third of a second."""
     from pocketsphinx import Config, Decoder
 
     return Decoder(Config(loglevel="FATAL", maxhmmpf=5000))

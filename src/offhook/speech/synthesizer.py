@@ -35,7 +35,8 @@ class Synthesizer(Protocol):
         """Start the engine's process or check its key. Raises ProviderFailed with a remedy."""
 
     def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
-        """Speech, streamed as it is made, first chunk as early as possible. Closing the iterator cancels the work.
+        """Speech, streamed as it is made, first chunk as early as possible. Closing the iterator (an async
+        generator in every engine: `aclose`) cancels the work. Chunks may be shared and must not be written to.
         Raises ProviderFailed; the caller of this then tries the next engine of the chain (D10)."""
 
     async def stop(self) -> None:

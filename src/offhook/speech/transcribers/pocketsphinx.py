@@ -29,11 +29,11 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class PocketsphinxSettings:
     """`workers`: processes, each worth about one core while callers speak. `turns_at_once`: decoders a worker, about
-    45 MB each after the first 130 MB; a worker follows about five callers who speak at the same time, and turns over
-    the number wait."""
+    90 MB each besides 60 MB for the worker itself. A core follows about five callers who speak at the same time; turns
+    over the number wait for a decoder, their audio with them, and come late."""
 
     workers: int = 1
-    turns_at_once: int = 4
+    turns_at_once: int = 3
 
 
 class PocketsphinxTranscriber:
