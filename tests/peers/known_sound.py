@@ -1,0 +1,55 @@
+"""Sound of which every sample is known, so that a caller can tell to the byte whether all of it arrived."""
+
+import base64
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tests.peers.sound import best_match, prompt, spoken_by_the_embedded_voice
+
+from offhook.audio.g711 import decode_ulaw, encode_ulaw
+from offhook.audio.wav import wav_bytes
+
+FRAME = 160
+BLOCK = 80
+
+
+def hiss(seconds: float, *, seed: int = 1) -> NDArray[np.int16]:
+    """Soft noise at 8 kHz, no two frames of which are alike; the same for the same seed."""
+    samples = np.random.default_rng(seed).normal(0, 2000, int(seconds * 8000)).clip(-30000, 30000)
+    return samples.astype(np.int16)
+
+
+def as_audio(samples: NDArray[np.int16]) -> dict[str, Any]:
+    """The action that plays this; nobody can interrupt it."""
+    wav = base64.b64encode(wav_bytes(samples, 8000)).decode()
+    return {"type": "audio", "audio": wav, "barge_in": {"strategy": "none"}}
+
+
+def on_the_wire(samples: NDArray[np.int16]) -> bytes:
+    """The payload bytes (G.711 u-law) of it, filled up to whole frames with silence."""
+    whole = np.concatenate([samples, np.zeros(-len(samples) % FRAME, np.int16)])
+    return encode_ulaw(whole).tobytes()
+
+
+def words(name: str = "hello-world") -> NDArray[np.int16]:
+    """A prompt read by a person."""
+    return (prompt(name) * 32767).astype(np.int16)
+
+
+async def says(payload: bytes, text: str) -> bool:
+    """Whether the embedded voice says this text, whole, somewhere in what was heard (G.711 u-law).
+
+    Levels are compared, not samples: espeak-ng says nothing twice in the very same way.
+    """
+    (said,) = await spoken_by_the_embedded_voice(text)
+    heard = decode_ulaw(np.frombuffer(payload, np.uint8)).astype(np.float64) / 32768
+    if heard.size < said.size:
+        return False
+    return max(best_match(_levels(heard[shift:]), _levels(said))[0] for shift in range(0, BLOCK, BLOCK // 4)) >= 0.97
+
+
+def _levels(sound: NDArray[np.float64]) -> NDArray[np.float64]:
+    blocks = sound[: sound.size // BLOCK * BLOCK].reshape(-1, BLOCK)
+    levels: NDArray[np.float64] = np.sqrt(np.mean(np.square(blocks), axis=1))
+    return levels
