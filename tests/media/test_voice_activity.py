@@ -128,7 +128,7 @@ def test_the_work_is_about_the_same_in_every_tick() -> None:
     for row in rows:
         voice.open(0, int(row), int(row))
     for tick in range(100):
-        heard.append_silence(rows, 160)
+        heard.append(rows, np.full((len(rows), 160), 200, np.int16))
         voice.detect(tick)
     assert max(detector.work[8:]) <= 0.7 * 200
     assert sum(detector.work) == pytest.approx(200 * 100 * 160 / CHUNK, rel=0.02)
@@ -143,13 +143,29 @@ def test_a_row_that_was_behind_catches_up_without_more_than_its_share_a_tick() -
     for row in rows:
         voice.open(0, int(row), int(row))
     for _ in range(20):
-        heard.append_silence(rows, 160)
+        heard.append(rows, np.full((len(rows), 160), 200, np.int16))
     for tick in range(300):
-        heard.append_silence(rows, 160)
+        heard.append(rows, np.full((len(rows), 160), 200, np.int16))
         before = sum(detector.work)
         voice.detect(tick)
         assert sum(detector.work) - before <= 35
     assert sum(detector.work) == pytest.approx(50 * 320 * 160 / CHUNK, rel=0.02)
+    shared.close()
+
+
+def test_the_detector_is_not_asked_about_silence_that_lasts_but_at_once_when_it_ends() -> None:
+    shared = SharedTable(TableShape(8000, 1))
+    heard, detector = Heard(shared), CountingDetector()
+    voice = VoiceActivity((heard,), detector)
+    voice.open(0, 0, 1)
+    rows = np.array([0])
+    for tick in range(100):
+        heard.append_silence(rows, 160)
+        voice.detect(tick)
+    assert sum(detector.work) == 8
+    heard.append(rows, np.full((1, 320), 60, np.int16))
+    voice.detect(100)
+    assert sum(detector.work) == 9
     shared.close()
 
 

@@ -15,7 +15,7 @@ from offhook.calls.media_process import MediaProcess
 from offhook.calls.media_rows import MediaRows, Row
 from offhook.calls.rtp_ports import PortSpan, RtpPorts
 from offhook.errors import OffhookError
-from offhook.media.clock import LATE_MS, steady_ns, tick_now
+from offhook.media.clock import LATE_MS, steady_ns, tick_now, unix_ms
 from offhook.media.link import Hello
 from offhook.media.messages import TICK_MS, Command, MediaTerms, Report
 from offhook.media.shared_audio import Samples, SharedLoops, SharedTable, TableShape
@@ -40,6 +40,10 @@ _STARTS_IN_VAIN: Final = 5
 class MediaLink(Protocol):
     """What calls need of media. Orders return at once and reach the worker before its next tick; those for a lease that
     is closed change nothing."""
+
+    @property
+    def epoch(self) -> int:
+        """The Unix time of tick 0, in ms."""
 
     @property
     def late_ticks(self) -> int:
@@ -141,6 +145,7 @@ class InProcessMediaLink(MediaRows):
         self._waiting: list[Arrived] = []
         self._readers: Final[list[asyncio.Queue[Report | None]]] = []
         self._ended = False
+        self.epoch: Final = unix_ms(steady_ns())
         self.ticks = 0
         self.late_ticks = 0
         self.restarts = 0
@@ -210,6 +215,10 @@ class ProcessMediaLink(MediaRows):
     def pid(self) -> int:
         """The number of the media process that runs now; 0 when there is none."""
         return 0 if self._process is None else self._process.pid
+
+    @property
+    def epoch(self) -> int:
+        return unix_ms(self._hello.epoch_ns)
 
     async def start(self) -> None:
         """Start the media process; its ticks are counted from now. Raises OffhookError: `media_failed`."""

@@ -154,8 +154,8 @@ class CallTable:
     # --- the tick
 
     def send(self, tick: int, missed: int) -> None:
-        """Send what was prepared in the tick before. Speech that has come since then for a row whose frame is without any
-        goes along, instead of waiting for the next tick."""
+        """Send what was prepared in the tick before. Speech that has come since then for a row whose frame is without
+        any goes along, instead of waiting for the next tick."""
         late = self.playout.come_late()
         if len(late):
             self.playout.prepare(late)
@@ -309,11 +309,11 @@ class CallTable:
 
     def _insert(self, rows: Rows, kinds: Bytes, packets: Packets, which: Mask, tick: int) -> Mask:
         """Packets of known streams; returns those that are too far from theirs to be of it."""
-        payload = packets.data[which, HEADER_BYTES:]
-        sequence, timestamp = packets.sequence[which], packets.timestamp[which]
-        foreign = self._jitter.insert(rows, kinds, sequence, timestamp, packets.length[which], payload)
+        sequence, timestamp, length = packets.sequence[which], packets.timestamp[which], packets.length[which]
+        payload = packets.data[:, HEADER_BYTES : HEADER_BYTES + int(length.max())][which]
+        foreign = self._jitter.insert(rows, kinds, sequence, timestamp, length, payload)
         for k in np.flatnonzero((kinds == Kind.EVENT) & ~foreign):
-            self._key(int(rows[k]), int(timestamp[k]), payload[k, : packets.length[which][k]].tobytes())
+            self._key(int(rows[k]), int(timestamp[k]), payload[k, : length[k]].tobytes())
         self._last_packet[rows] = tick
         self._told_silent[rows] = False
         return foreign

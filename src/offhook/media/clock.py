@@ -35,6 +35,11 @@ def tick_now(epoch_ns: int) -> int:
     return (steady_ns() - epoch_ns) // TICK_NS
 
 
+def unix_ms(epoch_ns: int) -> int:
+    """The Unix time of an epoch, as the machine tells the time now: setting its clock moves what is asked afterwards."""
+    return (time.time_ns() - steady_ns() + epoch_ns) // 1_000_000
+
+
 class TickClock:
     """Waits for one tick after the other.
 

@@ -82,7 +82,10 @@ class JitterBuffer:
         self._slot_kind[slot] = np.where(heard, kinds, Kind.OTHER)
         for width in _distinct(length[heard]):
             same = heard & (length == width)
-            self._payload[slot[same], :width] = payload[same, :width]
+            if same.all():
+                self._payload[slot, :width] = payload[:, :width]
+            else:
+                self._payload[slot[same], :width] = payload[same, :width]
         np.maximum.at(self._reach, rows, distance[taken] + 1)
         return foreign
 

@@ -21,6 +21,10 @@ CHUNK: Final = 256
 THRESHOLD: Final = 0.5
 ONSET_CHUNKS: Final = 2
 PAUSE_CHUNKS: Final = 3
+SILENCE: Final = 48 / 32768
+"""Nothing in a chunk is louder: -57 dB of full scale, the six smallest steps of G.711."""
+SETTLED_CHUNKS: Final = 8
+"""After so many silent chunks (256 ms) the detector is not asked about further ones."""
 REARMED_AFTER_TICKS: Final = 2000 // TICK_MS
 SHARE_A_TICK: Final = 0.7
 """Chunks a tick, of the rows that are open; the even share is 0.625."""
@@ -72,6 +76,7 @@ class VoiceActivity:
         self._read: Final[Numbers] = np.zeros(rows, np.int64)  # samples at the row's rate
         self._positive: Final[Numbers] = np.zeros(rows, np.int64)
         self._negative: Final[Numbers] = np.zeros(rows, np.int64)
+        self._silent: Final[Numbers] = np.zeros(rows, np.int64)  # chunks without a sound, one after the other
         self._begin: Final[Numbers] = np.zeros(rows, np.int64)
         self._lease: Final[Numbers] = np.zeros(rows, np.int64)
         self._open: Final[Mask] = np.zeros(rows, np.bool_)
@@ -89,7 +94,7 @@ class VoiceActivity:
         step = heard.shape.rate // 8000
         count = int(heard.count[row])
         self._read[number] = count - (number % _PHASES) * (CHUNK // _PHASES) * step
-        self._positive[number] = self._negative[number] = 0
+        self._positive[number] = self._negative[number] = self._silent[number] = 0
         self._lease[number] = lease
         self._open[number] = True
         self.phase[number], self.voice_tick[number] = phase, voice_tick
@@ -126,7 +131,7 @@ class VoiceActivity:
                 break
             share -= len(rows)
             begin = self._read[rows]
-            positive = self._detector.probabilities(self._chunks(rows, begin), rows) > THRESHOLD
+            positive = self._positive_chunks(rows, self._chunks(rows, begin))
             self._read[rows] += self._steps(rows) * CHUNK
             facts += self._decide(rows, begin, positive, tick)
         over = self._open & (self.phase == Phase.PAUSING) & (tick - self.voice_tick > REARMED_AFTER_TICKS)
@@ -134,6 +139,18 @@ class VoiceActivity:
             self.phase[over] = Phase.QUIET
             self._positive[over] = 0
         return facts
+
+    def _positive_chunks(self, rows: Rows, chunks: Floats) -> Mask:
+        """Ask the detector, but not about silence that has lasted: what it remembers of such a row has settled."""
+        loud = np.maximum(chunks.max(axis=1), -chunks.min(axis=1)) > SILENCE
+        self._silent[rows] = np.where(loud, 0, self._silent[rows] + 1)
+        asked = self._silent[rows] <= SETTLED_CHUNKS
+        if asked.all():
+            return self._detector.probabilities(chunks, rows) > THRESHOLD
+        positive = np.zeros(len(rows), np.bool_)
+        if asked.any():
+            positive[asked] = self._detector.probabilities(chunks[asked], rows[asked]) > THRESHOLD
+        return positive
 
     def _steps(self, rows: Rows) -> Numbers:
         """Samples at the row's rate for one sample at 8 kHz."""

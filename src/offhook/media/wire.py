@@ -21,6 +21,7 @@ _SPARE_PACKETS: Final = 512
 _PACKETS_A_ROW: Final = 4
 
 Send: TypeAlias = Callable[[memoryview, Source], object]
+Receive: TypeAlias = Callable[[memoryview], tuple[int, Source]]
 Outlet: TypeAlias = tuple[Send, memoryview, Source]
 
 
@@ -35,19 +36,37 @@ class Arrivals:
     data: Bytes
 
 
+class _Inbox:
+    """The datagrams of one table that are being collected."""
+
+    def __init__(self) -> None:
+        self.data: Final = np.zeros((BATCH, LARGEST_PACKET), np.uint8)
+        self.views: Final = [row.data for row in self.data]
+        self.rows: Final[list[int]] = []
+        self.got: Final[list[tuple[int, Source]]] = []
+
+    def empty(self) -> Arrivals:
+        """What has been collected; the next batch begins."""
+        n = len(self.rows)
+        sizes, sources = zip(*self.got, strict=True)
+        arrivals = Arrivals(np.array(self.rows, np.intp), np.array(sizes, np.int64), list(sources), self.data[:n])
+        self.rows.clear()
+        self.got.clear()
+        return arrivals
+
+
 class Inlets:
     """The receiving side of the sockets of several tables."""
 
     def __init__(self, tables: int) -> None:
         self._poll: Final = select.epoll()
-        self._by_descriptor: Final[dict[int, tuple[Callable[[memoryview], tuple[int, Source]], int, int]]] = {}
-        self._data: Final = [np.zeros((BATCH, LARGEST_PACKET), np.uint8) for _ in range(tables)]
-        self._views: Final = [[row.data for row in data] for data in self._data]
+        self._inboxes: Final = [_Inbox() for _ in range(tables)]
+        self._by_descriptor: Final[dict[int, tuple[Receive, _Inbox, int]]] = {}
         self.errors = 0
 
     def open(self, table: int, row: int, sock: socket.socket) -> None:
         """Receive for this row from now on."""
-        self._by_descriptor[sock.fileno()] = (sock.recvfrom_into, table, row)
+        self._by_descriptor[sock.fileno()] = (sock.recvfrom_into, self._inboxes[table], row)
         self._poll.register(sock.fileno(), select.EPOLLIN)
 
     def close(self, sock: socket.socket) -> None:
@@ -58,37 +77,27 @@ class Inlets:
     def drain(self) -> Iterator[tuple[int, Arrivals]]:
         """What has arrived, in batches of one table each. A tick's share is bounded: a flood waits in its own
         socket."""
-        spare = _PACKETS_A_ROW * len(self._by_descriptor) + _SPARE_PACKETS
-        rows: list[list[int]] = [[] for _ in self._data]
-        sizes: list[list[int]] = [[] for _ in self._data]
-        sources: list[list[Source]] = [[] for _ in self._data]
         most = max(1, len(self._by_descriptor))
+        spare = _PACKETS_A_ROW * most + _SPARE_PACKETS
         for _ in range(_ROUNDS):
-            before = spare
+            taken = 0
             for descriptor, events in self._poll.poll(0, most):
-                receive, table, row = self._by_descriptor[descriptor]
-                mine = rows[table]
+                receive, inbox, row = self._by_descriptor[descriptor]
                 try:
-                    size, source = receive(self._views[table][len(mine)])
+                    inbox.got.append(receive(inbox.views[len(inbox.rows)]))
                 except OSError:
                     self._failed(descriptor, events)
                     continue
-                mine.append(row)
-                sizes[table].append(size)
-                sources[table].append(source)
-                spare -= 1
-                if len(mine) == BATCH:
-                    yield table, self._batch(table, mine, sizes[table], sources[table])
-                    rows[table], sizes[table], sources[table] = [], [], []
-            if spare == before or spare <= 0:
+                inbox.rows.append(row)
+                taken += 1
+                if len(inbox.rows) == BATCH:
+                    yield self._inboxes.index(inbox), inbox.empty()
+            spare -= taken
+            if not taken or spare <= 0:
                 break
-        for table, mine in enumerate(rows):
-            if mine:
-                yield table, self._batch(table, mine, sizes[table], sources[table])
-
-    def _batch(self, table: int, rows: list[int], sizes: list[int], sources: list[Source]) -> Arrivals:
-        n = len(rows)
-        return Arrivals(np.array(rows, np.intp), np.array(sizes, np.int64), sources, self._data[table][:n])
+        for table, inbox in enumerate(self._inboxes):
+            if inbox.rows:
+                yield table, inbox.empty()
 
     def _failed(self, descriptor: int, events: int) -> None:
         """Nothing was there after all, or an error of the network came for this socket. A peer that is gone for good (a
