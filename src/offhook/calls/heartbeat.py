@@ -26,7 +26,8 @@ def stopped() -> float:
 
 
 class Heartbeat:
-    """Knows what time it is: `tick` counts 20 ms from the epoch of the media link; `epoch` is its Unix time in ms.
+    """Knows what time it is: `tick` counts 20 ms from the epoch of the media link. `epoch` is its Unix time in ms;
+    None: as the link says.
 
     Facts of a report happen at its tick. What happens between two ticks (an app's answer, words) is placed between them
     by `clock`, but never at or after the next one: time follows the ticks.
@@ -34,7 +35,7 @@ class Heartbeat:
 
     def __init__(self, link: MediaLink, *, epoch: int | None = None, clock: Callable[[], float] = monotonic_ms) -> None:
         self._link: Final = link
-        self._epoch: Final = int(time.time() * 1000) if epoch is None else epoch
+        self._epoch: Final = epoch
         self._clock: Final = clock
         self._beaten_at = clock()
         self.tick = 0
@@ -47,7 +48,7 @@ class Heartbeat:
     @property
     def unix_ms(self) -> int:
         """The Unix time, in ms."""
-        return self._epoch + self.ms
+        return (self._link.epoch if self._epoch is None else self._epoch) + self.ms
 
     async def beat(self, takers: Iterable[TakesReports]) -> None:
         """Take reports until the link is closed."""

@@ -218,6 +218,7 @@ class ProcessMediaLink(MediaRows):
 
     @property
     def epoch(self) -> int:
+        assert self._hello is not None, "the epoch is chosen by start"
         return unix_ms(self._hello.epoch_ns)
 
     async def start(self) -> None:

@@ -36,7 +36,7 @@ def tick_now(epoch_ns: int) -> int:
 
 
 def unix_ms(epoch_ns: int) -> int:
-    """The Unix time of an epoch, as the machine tells the time now: setting its clock moves what is asked afterwards."""
+    """The Unix time of an epoch, as the machine tells the time now; setting its clock moves what is asked later."""
     return (time.time_ns() - steady_ns() + epoch_ns) // 1_000_000
 
 
