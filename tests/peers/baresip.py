@@ -82,6 +82,7 @@ class Baresip:
             source = folder / "silence.wav"
             soundfile.write(source, np.zeros(600 * 8000, dtype=np.int16), 8000, subtype="PCM_16")
         rtp = 24000 + self.port % 2000 * 4
+        self.rtp_ports: Final = range(rtp, rtp + 4)
         (folder / "config").write_text(
             CONFIG.format(
                 sip_port=self.port,

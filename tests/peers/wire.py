@@ -1,5 +1,6 @@
 """The wire itself: every RTP packet between two ends, with the time at which the kernel saw it."""
 
+import ctypes
 import socket
 import struct
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from offhook.audio.g711 import decode_ulaw
 
 ETH_P_IP = 0x0800
+SO_ATTACH_FILTER = 26
 SO_RCVBUFFORCE = 33
 SO_TIMESTAMPNS = 35
 PACKET_OUTGOING = 4
@@ -45,16 +47,24 @@ class Packet:
 
 
 class Wire:
-    """Listens on the loopback interface from `__enter__` on. Needs root (a packet socket), as CI has."""
+    """Sees what goes over the loopback interface from and to these UDP ports, from `__enter__` on.
 
-    def __init__(self) -> None:
+    Needs root (a packet socket), as CI has.
+    """
+
+    def __init__(self, ports: range) -> None:
+        self._ports: Final = ports
         self._packets: Final[list[Packet]] = []
 
     def __enter__(self) -> Self:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IP))
         self._socket.bind(("lo", 0))
         self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 128 << 20)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+        program = b"".join(struct.pack("HBBI", *step) for step in _only_udp(self._ports))
+        self._program = ctypes.create_string_buffer(program)
+        fprog = struct.pack("HL", len(program) // 8, ctypes.addressof(self._program))
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, fprog)
         self._socket.setblocking(False)
         return self
 
@@ -72,14 +82,39 @@ class Wire:
             if packet is not None:
                 self._packets.append(packet)
 
-    def to(self, port: int) -> list[Packet]:
-        """The packets that went to this port."""
-        return [packet for packet in self.packets() if packet.target == port]
+    def received(self) -> list[Packet]:
+        """The packets that went to these ports."""
+        return [packet for packet in self.packets() if packet.target in self._ports]
+
+    def sent(self) -> list[Packet]:
+        """The packets that came from these ports."""
+        return [packet for packet in self.packets() if packet.source in self._ports]
 
 
 def audible(packets: Iterable[Packet]) -> list[Packet]:
     """Those in which something can be heard."""
     return [packet for packet in packets if not packet.silent]
+
+
+def _only_udp(ports: range) -> list[tuple[int, int, int, int]]:
+    """A filter of the kernel (classic BPF: code, jump if true, jump if false, value) for Ethernet frames with IPv4."""
+    load_half, load_byte, load_at_x, x_is_header = 0x28, 0x30, 0x48, 0xB1
+    equal, at_least, above, give = 0x15, 0x35, 0x25, 0x06
+    return [
+        (load_half, 0, 0, 12),
+        (equal, 0, 9, ETH_P_IP),
+        (load_byte, 0, 0, 23),
+        (equal, 0, 7, socket.IPPROTO_UDP),
+        (x_is_header, 0, 0, 14),
+        (load_at_x, 0, 0, 14),
+        (at_least, 0, 1, ports[0]),
+        (above, 0, 4, ports[-1]),
+        (load_at_x, 0, 0, 16),
+        (at_least, 0, 1, ports[0]),
+        (above, 0, 1, ports[-1]),
+        (give, 0, 0, 0),
+        (give, 0, 0, 0xFFFF),
+    ]
 
 
 def _read(frame: bytes, ancillary: list[tuple[int, int, bytes]]) -> Packet | None:
