@@ -29,10 +29,13 @@ class App(Watching):
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(PROGRAM), self.kind, str(self.port), json.dumps(self._answers)),
+            *(sys.executable, str(PROGRAM), self.kind, str(self.port)),
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=1 << 20,
         )
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(self._answers).encode() + b"\n")
         self._reader = asyncio.ensure_future(self._read())
         await self.until(lambda: self.port > 0 and self._listening)
         return self

@@ -1,4 +1,4 @@
-"""A small app for tests, to be killed: `python small_app.py http|websocket PORT ANSWERS`.
+"""A small app for tests, to be killed: `python small_app.py http|websocket PORT < ANSWERS`.
 
 It prints every event as a line of JSON as soon as it has it (`{"listening": port}` first), and then gives the answer
 that ANSWERS (JSON) has for the event's type: a list of actions; "never": no answer at all; nothing: nothing to do. The
@@ -76,7 +76,7 @@ async def run_websocket(port: int, answers: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    kind, port, given = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
+    kind, port, given = sys.argv[1], int(sys.argv[2]), json.loads(sys.stdin.readline())
     if kind == "http":
         run_http(port, given)
     else:
