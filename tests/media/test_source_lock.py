@@ -130,6 +130,7 @@ def test_a_renegotiated_address_is_learned_anew(hand: "Hand", speech: Samples) -
         hand.tick()
     moved = hand.stranger(peer)
     hand.order(ChangeTerms(lease, MediaTerms(Codec.PCMU, 0, moved.address, 101)))
+    hand.tick()
     peer.received()
     for frame in frames(speech[8000:16000]):
         moved.say(frame)
@@ -153,6 +154,38 @@ def test_silence_of_the_peer_is_reported_once_and_then_another_source_may_speak(
     assert np.array_equal(hand.heard(lease)[-8000:], through_ulaw(speech[8000:16000]))
     hand.tick(300)
     assert len([f for f in hand.facts if isinstance(f, PacketsStopped)]) == 2, "once for each silence"
+
+
+def test_a_peer_that_comes_back_is_again_the_only_one(hand: "Hand", speech: Samples) -> None:
+    lease, peer = hand.call()
+    for frame in frames(speech[:800]):
+        peer.say(frame)
+        hand.tick()
+    hand.tick(300)
+    before = hand.counter(lease, "heard")
+    stranger = hand.stranger(peer)
+    for n, frame in enumerate(frames(speech[:8000])):
+        peer.say(frame)
+        if n > 3:
+            stranger.say(LOUD)
+        hand.tick()
+    assert np.array_equal(hand.heard(lease)[before:], through_ulaw(speech[:8000]))
+
+
+def test_a_peer_whose_port_is_closed_for_a_while_does_not_disturb_the_others(hand: "Hand", speech: Samples) -> None:
+    lease, peer = hand.call()
+    other, other_peer = hand.call()
+    for frame in frames(speech[:1600]):
+        peer.say(frame)
+        other_peer.say(frame)
+        hand.tick()
+    peer.sock.close()
+    for frame in frames(speech[1600:8000]):
+        other_peer.say(frame)
+        hand.tick()
+    assert np.array_equal(hand.heard(other), through_ulaw(speech[:8000]))
+    assert len(other_peer.received()) == 50
+    assert len(hand.heard(lease)) > 1600
 
 
 def test_a_peer_that_never_sends_is_reported_and_one_on_hold_is_not(hand: "Hand") -> None:

@@ -40,7 +40,7 @@ from offhook.media.rtp import (
 from offhook.media.shared_audio import Rows, SharedLoops, SharedTable
 from offhook.media.source_lock import Packet, Source, SourceLock
 from offhook.media.telephone_event import EventReceiver, EventSender
-from offhook.media.wire import Arrivals, Outlet, flush, sender
+from offhook.media.wire import Arrivals, Inlets, Outlet, flush, outlet
 
 PACKETS_STOPPED_MS: Final = 5000
 
@@ -48,7 +48,7 @@ PACKETS_STOPPED_MS: Final = 5000
 class CallTable:
     """Rows of calls; `facts` collects what happened to them in the tick."""
 
-    def __init__(self, shared: SharedTable, loops: SharedLoops) -> None:
+    def __init__(self, shared: SharedTable, loops: SharedLoops, inlets: Inlets, number: int) -> None:
         rows = shared.shape.rows
         self.shape: Final = shared.shape
         self.facts: Final[list[RowFact]] = []
@@ -65,6 +65,9 @@ class CallTable:
         self._out: Final = OutgoingPackets(shared.shape)
         self._kinds: Final = np.zeros((rows, 128), np.uint8)
         self._sockets: Final[dict[int, socket.socket]] = {}
+        self._inlets: Final = inlets
+        self._number: Final = number
+        self._to_settle: Final[set[int]] = set()
         self._terms: Final[dict[int, MediaTerms]] = {}
         self._remotes: Final[dict[int, Source]] = {}
         self._receiving: Final[Mask] = np.zeros(rows, np.bool_)
@@ -92,6 +95,7 @@ class CallTable:
             self._counters[row] = np.zeros((), self._counters.dtype)
             left["lease"], left["utterance"] = order.lease, -1
         self._sockets[row] = sock
+        self._inlets.open(self._number, row, sock)
         self.lease[row] = order.lease
         self._lock.forget(row)
         self._out.open(row, order.ssrc, order.sequence, timestamp, tick)
@@ -119,9 +123,8 @@ class CallTable:
             self._told_silent[row] = False
         if terms.remote != self._terms[row].remote:
             self._lock.forget(row)
+            self._inlets.unsettle(self._sockets[row])
             self._counters["remote_port"][row] = 0
-        else:
-            self._lock.doubt(row)
         if terms.sending and not self._terms[row].sending:
             self._out.mark(np.array([row]))
         self._use(row, terms)
@@ -136,7 +139,9 @@ class CallTable:
         self._lock.forget(row)
         self._receiving[row] = self._spent[row] = self._flowing[row] = False
         del self._terms[row], self._remotes[row]
+        self._to_settle.discard(row)
         sock = self._sockets.pop(row)
+        self._inlets.close(sock)
         self.open_rows = np.array(sorted(self._sockets), np.intp)
         self._outlets_stale = True
         return sock
@@ -212,10 +217,16 @@ class CallTable:
     def listen(self, tick: int) -> None:
         """All that has arrived was taken: missing packets, silence, peers that have fallen silent."""
         self._jitter.wait(self._listening())
+        for known in self._to_settle:
+            self._inlets.settle(self._sockets[known], self._lock.sources[known])
+            self._outlets_stale = True
+        self._to_settle.clear()
         silent = self._receiving & ~self._told_silent & ((tick - self._last_packet) * TICK_MS >= PACKETS_STOPPED_MS)
         for row in np.flatnonzero(silent):
             self._told_silent[row] = True
             self._lock.doubt(int(row))
+            self._inlets.unsettle(self._sockets[int(row)])
+            self._outlets_stale = True
             silent_ms = int(tick - self._last_packet[row]) * TICK_MS
             self.facts.append(PacketsStopped(int(self.lease[row]), silent_ms))
 
@@ -273,7 +284,8 @@ class CallTable:
             self._flowing[row] = True
             if row not in self._keying:
                 rows.append(row)
-                outlets.append((sender(sock), self._out.views[row], remote))
+                settled = self._inlets.is_settled(sock)
+                outlets.append(outlet(sock, self._out.views[row], remote, settled=settled))
         self._outlets, self._outlet_rows = outlets, np.array(rows, np.intp)
         self._outlets_stale = False
 
@@ -302,7 +314,9 @@ class CallTable:
                 payload = encode(int(self._out.kind[row]), sound.samples[None, :])
                 data = header_bytes(terms.payload_type, False, sequence, timestamp, ssrc) + payload.tobytes()
                 digit, done = sound.digit, sound.done
-            self.unsent += flush([(sender(self._sockets[row]), memoryview(data), self._remotes[row])])
+            sock = self._sockets[row]
+            settled = self._inlets.is_settled(sock)
+            self.unsent += flush([outlet(sock, memoryview(data), self._remotes[row], settled=settled)])
             self._out.skip(at)
             if done:
                 self.facts.append(TelephoneEventSent(int(self.lease[row]), digit))
@@ -315,7 +329,10 @@ class CallTable:
         for k in np.flatnonzero((kinds == Kind.EVENT) & ~foreign):
             self._key(int(rows[k]), int(timestamp[k]), payload[k, : length[k]].tobytes())
         self._last_packet[rows] = tick
-        self._told_silent[rows] = False
+        for again in set(rows[self._told_silent[rows]].tolist()):
+            self._told_silent[again] = False
+            self._lock.trust(again)
+            self._to_settle.add(again)
         return foreign
 
     def _key(self, row: int, timestamp: int, payload: bytes) -> None:
@@ -331,6 +348,7 @@ class CallTable:
         self._jitter.restart(row, begun[0].sequence, begun[0].timestamp)
         self._keys_heard.forget(row)
         self._learn_remote(row, source)
+        self._to_settle.add(row)
         for first in begun:
             self._insert_one(row, first, tick)
 

@@ -55,6 +55,11 @@ class SourceLock:
         self._candidates.pop(row, None)
         self._open_to_others[row] = True
 
+    def trust(self, row: int) -> None:
+        """The known source speaks again: nobody else is considered."""
+        self._open_to_others[row] = False
+        self._candidates.pop(row, None)
+
     def doubt(self, row: int) -> None:
         """The known source has been silent for long: consider others, too."""
         self._open_to_others[row] = True

@@ -3,6 +3,7 @@
 A seam: both could be one system call each, with the same arguments.
 """
 
+import ctypes
 import select
 import socket
 from collections.abc import Callable, Iterator
@@ -15,14 +16,17 @@ from offhook.media.rtp import LARGEST_PACKET, Bytes, Numbers
 from offhook.media.shared_audio import Rows
 from offhook.media.source_lock import Source
 
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
 BATCH: Final = 1024
 _ROUNDS: Final = 64
 _SPARE_PACKETS: Final = 512
 _PACKETS_A_ROW: Final = 4
 
-Send: TypeAlias = Callable[[memoryview, Source], object]
 Receive: TypeAlias = Callable[[memoryview], tuple[int, Source]]
-Outlet: TypeAlias = tuple[Send, memoryview, Source]
+ReceiveSettled: TypeAlias = Callable[[memoryview], int]
+Send: TypeAlias = Callable[..., object]
+Outlet: TypeAlias = tuple[Send, tuple[memoryview | bytes | Source, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +66,38 @@ class Inlets:
         self._poll: Final = select.epoll()
         self._inboxes: Final = [_Inbox() for _ in range(tables)]
         self._by_descriptor: Final[dict[int, tuple[Receive, _Inbox, int]]] = {}
+        self._settled: Final[dict[int, tuple[ReceiveSettled, Source]]] = {}
         self.errors = 0
 
     def open(self, table: int, row: int, sock: socket.socket) -> None:
         """Receive for this row from now on."""
         self._by_descriptor[sock.fileno()] = (sock.recvfrom_into, self._inboxes[table], row)
         self._poll.register(sock.fileno(), select.EPOLLIN)
+        disconnect(sock)  # another media process may have settled it
+
+    def settle(self, sock: socket.socket, source: Source) -> None:
+        """Receive from this source alone: the kernel drops what others send, and both ways cost less."""
+        if sock.family == socket.AF_UNIX or sock.fileno() in self._settled:
+            return
+        try:
+            sock.connect(source)  # type: ignore[arg-type]  # an address as the kernel gave it
+        except OSError:
+            self.errors += 1
+            return
+        self._settled[sock.fileno()] = sock.recv_into, source
+
+    def unsettle(self, sock: socket.socket) -> None:
+        """Receive from everybody again."""
+        if self._settled.pop(sock.fileno(), None) is not None:
+            disconnect(sock)
+
+    def is_settled(self, sock: socket.socket) -> bool:
+        """Whether only one source is received from."""
+        return sock.fileno() in self._settled
 
     def close(self, sock: socket.socket) -> None:
         """Receive no more from this socket, which is still open."""
+        self._settled.pop(sock.fileno(), None)
         if self._by_descriptor.pop(sock.fileno(), None) is not None:
             self._poll.unregister(sock.fileno())
 
@@ -79,12 +106,18 @@ class Inlets:
         socket."""
         most = max(1, len(self._by_descriptor))
         spare = _PACKETS_A_ROW * most + _SPARE_PACKETS
+        settled = self._settled
         for _ in range(_ROUNDS):
             taken = 0
             for descriptor, events in self._poll.poll(0, most):
                 receive, inbox, row = self._by_descriptor[descriptor]
+                view = inbox.views[len(inbox.rows)]
                 try:
-                    inbox.got.append(receive(inbox.views[len(inbox.rows)]))
+                    if descriptor in settled:
+                        receive_settled, source = settled[descriptor]
+                        inbox.got.append((receive_settled(view), source))
+                    else:
+                        inbox.got.append(receive(view))
                 except OSError:
                     self._failed(descriptor, events)
                     continue
@@ -108,19 +141,33 @@ class Inlets:
             self._poll.unregister(descriptor)
 
 
-def sender(sock: socket.socket) -> Send:
-    """How datagrams leave through this socket."""
+def disconnect(sock: socket.socket) -> None:
+    """Undo `connect` of a UDP socket (POSIX: an address of no family), which the socket module cannot say."""
     if sock.family == socket.AF_UNIX:
-        return lambda data, _: sock.send(data)
-    return sock.sendto  # type: ignore[return-value]  # the second of its overloads
+        return
+    try:
+        sock.getpeername()
+    except OSError:
+        return
+    name = sock.getsockname()
+    _libc.connect(sock.fileno(), bytes(16), 16)
+    if sock.getsockname() != name:  # Linux lets go of a port that it had chosen itself
+        sock.bind(name)
+
+
+def outlet(sock: socket.socket, data: memoryview, remote: Source, *, settled: bool) -> Outlet:
+    """How these bytes leave: to `remote`, or to the only other end that the socket has."""
+    if settled or sock.family == socket.AF_UNIX:
+        return sock.send, (data,)
+    return sock.sendto, (data, remote)
 
 
 def flush(outlets: list[Outlet]) -> int:
     """Send one datagram through each outlet. Returns how many could not be sent."""
     unsent = 0
-    for send, data, remote in outlets:
+    for send, datagram in outlets:
         try:
-            send(data, remote)
+            send(*datagram)
         except OSError:
             unsent += 1
     return unsent

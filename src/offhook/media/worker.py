@@ -73,9 +73,11 @@ class Worker:
 
     def __init__(self, shared: SharedAudio, detector: Detector) -> None:
         self._shared: Final = shared
-        self._tables: Final = tuple(CallTable(table, shared.loops) for table in shared.tables)
+        self._inlets: Final = Inlets(len(shared.tables))
+        self._tables: Final = tuple(
+            CallTable(table, shared.loops, self._inlets, number) for number, table in enumerate(shared.tables)
+        )
         self._voice: Final = VoiceActivity(tuple(table.heard for table in self._tables), detector)
-        self._inlets: Final = Inlets(len(self._tables))
         self._places: Final[dict[int, tuple[int, int]]] = {}
         self.running = True
 
@@ -104,9 +106,7 @@ class Worker:
     def close(self) -> None:
         """Close the sockets that were given to this worker."""
         for number, row in self._places.values():
-            sock = self._tables[number].close(row)
-            self._inlets.close(sock)
-            sock.close()
+            self._tables[number].close(row).close()
         self._places.clear()
 
     def _collect(self) -> list[RowFact]:
@@ -165,16 +165,13 @@ class Worker:
         resumed = was_open(counters, order.lease)
         self._tables[number].open(order, sock, tick)
         self._places[order.lease] = number, order.row
-        self._inlets.open(number, order.row, sock)
         phase = Phase(int(counters["voice_phase"])) if resumed else Phase.QUIET
         self._voice.open(number, order.row, order.lease, phase, int(counters["voice_tick"]))
 
     def _close(self, lease: int) -> None:
         number, row = self._places.pop(lease)
         self._voice.close(number, row)
-        sock = self._tables[number].close(row)
-        self._inlets.close(sock)
-        sock.close()
+        self._tables[number].close(row).close()
 
 
 def detector_rows(shared: SharedAudio) -> int:
