@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from offhook.audio.g711 import decode_ulaw, encode_ulaw
 from offhook.media.messages import ChangeTerms, Codec, KeyPressed, MediaTerms, PacketsStopped
@@ -109,6 +110,25 @@ def test_a_new_ssrc_from_the_known_source_is_heard_after_three_packets_of_it(han
         if n == 50:
             peer.ssrc, peer.sequence, peer.timestamp = 0x9999, 7, 12345
         peer.say(frame)
+        hand.tick()
+    assert np.array_equal(hand.heard(lease), through_ulaw(speech))
+
+
+@pytest.mark.parametrize("burst", [1, 5])
+def test_another_ssrc_from_the_known_source_is_not_heard_while_the_known_one_goes_on(
+    hand: "Hand", speech: Samples, burst: int
+) -> None:
+    lease, peer = hand.call()
+    other = 0
+    for n, frame in enumerate(frames(speech)):
+        peer.say(frame)
+        if n > 5:
+            known = peer.ssrc, peer.sequence, peer.timestamp
+            for _ in range(burst):
+                other += 1
+                peer.ssrc, peer.sequence, peer.timestamp = 0x9999, other, other * 160
+                peer.say(LOUD)
+            peer.ssrc, peer.sequence, peer.timestamp = known
         hand.tick()
     assert np.array_equal(hand.heard(lease), through_ulaw(speech))
 

@@ -206,6 +206,10 @@ class CallTable:
         strange = valid & ~known & (kinds != Kind.OTHER)
         if known.any():
             strange[known] = self._insert(rows[known], kinds[known], packets, known, tick)
+        heard = rows[known & ~strange]
+        self._lock.confirm(heard)
+        if strange.any():
+            strange &= ~np.isin(rows, heard)
         for k in np.flatnonzero(strange):
             row, packet = int(rows[k]), _packet(packets, int(k), int(kinds[k]))
             if not known[k] and self._lock.is_known(row, sources[k], packet.ssrc):

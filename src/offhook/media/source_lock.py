@@ -1,8 +1,8 @@
 """Whose packets a row hears: the source and SSRC that sent three valid packets, and nobody else's from then on.
 
 A port that hears everybody would play whatever reaches it. A row that knows its source hears another SSRC only from
-there (three packets again); another source is considered only after the known one has been silent for long, or when
-the leg was negotiated anew.
+there (three packets again, with none of the known stream among them); another source is considered only after the known
+one has been silent for long, or when the leg was negotiated anew.
 """
 
 from dataclasses import dataclass, field
@@ -68,6 +68,11 @@ class SourceLock:
         """Which packets belong to their row's stream; `from_known`: they came from its known source."""
         known: Mask = self.locked[rows] & from_known & (ssrc == self.ssrc[rows])
         return known
+
+    def confirm(self, rows: Rows) -> None:
+        """The known streams of these rows go on: nobody is about to take their place."""
+        for row in self._candidates.keys() & set(rows.tolist() if self._candidates else ()):
+            del self._candidates[row]
 
     def is_known(self, row: int, source: Source, ssrc: int) -> bool:
         """Whether a packet belongs to the row's stream."""
