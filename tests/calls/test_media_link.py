@@ -378,13 +378,13 @@ async def test_the_process_is_killed_and_the_call_goes_on(link: ProcessMediaLink
     """house.md section 6: the same port, SSRC and sequence; speech continues where it stopped; ticks never go back."""
     row = link.open(peer.terms)
     watcher = Watcher(link, peer)
-    spoken = noise(8000 * 4)
+    spoken = noise(8000 * 3)
     link.play(row.lease, 1, spoken, True)
     link.stop_on_voice(row.lease, 1, 60_000)
     await watcher.follow(50, say=(row.port, 0))
     killed, pid = len(watcher.packets), link.pid
     os.kill(pid, signal.SIGKILL)
-    await watcher.follow(300, say=(row.port, 0))
+    await watcher.follow(190, say=(row.port, 0))
     assert link.restarts == 1
     assert link.pid != pid
     before, after = watcher.packets[killed - 1], watcher.packets[killed + 3]
@@ -402,7 +402,7 @@ async def test_the_process_is_killed_and_the_call_goes_on(link: ProcessMediaLink
         any(np.array_equal(frame, heard[at : at + 160]) for at in range(n * 160 - 320, n * 160 + 321, 160) if at >= 0)
         for n, frame in enumerate(expected.reshape(-1, 160))
     )
-    assert agreeing >= 198, "no more than a frame or two is lost or doubled"
+    assert agreeing >= 148, "no more than a frame or two is lost or doubled"
     assert [type(fact) for fact in watcher.facts] == [AudioStarted, AudioEnded]
     ticks_seen = [report.tick for report in watcher.seen]
     assert ticks_seen == sorted(ticks_seen)

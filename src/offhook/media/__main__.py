@@ -9,6 +9,7 @@ import gc
 import signal
 import socket
 import sys
+from contextlib import suppress
 
 from offhook.media.clock import TickClock
 from offhook.media.link import MediaEnd
@@ -17,12 +18,19 @@ from offhook.media.voice_detector import VoiceDetector
 from offhook.media.worker import Worker, detector_rows
 
 _PR_SET_PDEATHSIG = 1
+_NICENESS = -10
 
 
 def die_with_parent() -> None:
     """Let the kernel end this process when its parent ends; elsewhere than on Linux the closed link does it."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def go_before_others() -> None:
+    """Ask for the processor before programs that can wait; without the right to do so it stays as it is."""
+    with suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
 
 
 def run(link: MediaEnd) -> None:
@@ -41,6 +49,7 @@ def run(link: MediaEnd) -> None:
 def main() -> None:
     """Run as a process of its own."""
     die_with_parent()
+    go_before_others()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     run(MediaEnd(socket.socket(fileno=int(sys.argv[1]))))
 
