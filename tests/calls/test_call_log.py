@@ -1,14 +1,16 @@
 """Logs on disk, read back."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from offhook.calls.call_log import CallLog, LogWriter, MemorySink, read_call_log
 from offhook.conversation.defaults import CallSettings
-from offhook.conversation.inputs import CallConnected, CallerHungUp, CallOffered, Input
-from offhook.conversation.outputs import AnswerCall, Output
+from offhook.conversation.inputs import CallConnected, CallerHungUp, CallOffered, DigitPressed, Input
+from offhook.conversation.outputs import AnswerCall, Output, SendEvent
 from offhook.errors import OffhookError
+from offhook.protocol.events import DtmfReceived
 from offhook.protocol.session import Session
 
 SETTINGS = CallSettings(session=Session(id="one"), began_at=1_800_000_000_000)
@@ -118,3 +120,17 @@ def test_a_watcher_sees_what_the_log_sees() -> None:
         (5, CallerHungUp("caller_hung_up")),
         "closed",
     ]
+
+
+def test_masked_lines_say_so_and_the_watcher_sees_the_keys() -> None:
+    """(contract D43)"""
+    sink, watcher = MemorySink(), Watcher()
+    log = CallLog(sink, SETTINGS, {}, watcher)
+    told, logged = (DtmfReceived(session=SETTINGS.session, digit=digit) for digit in ("7", "0"))
+    log.fact(0, DigitPressed("7"), DigitPressed("0"))
+    log.order(0, SendEvent(1, told, logged))
+    log.fact(9, DigitPressed("8"))
+    records = [json.loads(line) for line in sink.lines[1:]]
+    assert [record.get("masked", False) for record in records] == [True, True, False]
+    assert records[0]["fact"]["digit"] == records[1]["order"]["event"]["digit"] == "0"
+    assert watcher.seen[0] == (0, DigitPressed("7"))

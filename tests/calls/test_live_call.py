@@ -214,6 +214,25 @@ async def test_every_recorded_call_replays_to_the_same_orders(tmp_path: Path) ->
     assert len(again) > 8
 
 
+async def test_gathered_keys_are_masked_in_the_log_and_the_log_replays(tmp_path: Path) -> None:
+    """(contract D16, D43)"""
+    gather = {"type": "gather_dtmf", "num_characters": 4, "audio_url": "https://example.net/prompt.wav"}
+    async with HandHouse(on(session_start=[gather], user_speak=[{"type": "hangup"}])) as house:
+        caller = await house.dial(WaitUntilSpeaking(100), Press("4711"))
+        await house.until(lambda: caller.ending is not None)
+    told = [event.get("digit") or event.get("text") for event in house.app.received]
+    assert [text for text in told if text] == ["4", "7", "1", "1", "4711"]
+    (sink,) = house.logs.sinks.values()
+    pressed = [json.dumps(json.loads(line)) for line in sink.lines if "igit" in line or "gathered_dtmf" in line]
+    assert len(pressed) == 9
+    assert all('"masked": true' in line and ('"0"' in line or '"0000"' in line) for line in pressed)
+    path = tmp_path / "call.jsonl"
+    path.write_text("\n".join(sink.lines))
+    recorded = read_call_log(path)
+    again = replay_steps(recorded.settings, recorded.facts)
+    assert [order_to_record(order) for _, _, orders in again for order in orders] == [o for _, o in recorded.orders]
+
+
 async def test_a_fault_in_one_call_ends_that_call_only() -> None:
     """The outer wall (house rule 7)."""
 

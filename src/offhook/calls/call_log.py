@@ -5,8 +5,11 @@
     {"at": 400, "order": {…}}                an order that came of it
     {"at": 400, "note": "…"}                 what else is worth knowing: never read by a replay
 
-Orders carry the digest of long audio, facts carry it whole, so that a log alone can be replayed (D43 says how long a
-log is kept and what is masked in it).
+Orders carry the digest of long audio, facts carry it whole, so that a log alone can be replayed.
+
+Keys that a `gather_dtmf` collects are masked in facts and orders (D43); such a line has `"masked": true`. Each key
+stands as the first one that the gathering treats the same (taken, finishing, ignored): so the masked facts give the
+masked orders, and the log is the same whatever was pressed.
 """
 
 import json
@@ -19,7 +22,7 @@ from typing import Final, Protocol, TypeAlias
 
 from offhook.conversation.defaults import CallSettings
 from offhook.conversation.inputs import Input, Ms
-from offhook.conversation.outputs import Output
+from offhook.conversation.outputs import Output, SendEvent
 from offhook.conversation.record import (
     fact_to_record,
     order_to_record,
@@ -30,6 +33,7 @@ from offhook.conversation.record import (
 from offhook.errors import OffhookError
 
 Json: TypeAlias = dict[str, object]
+MASKED: Final[Json] = {"masked": True}
 Lines: TypeAlias = "queue.SimpleQueue[tuple[Path, str] | threading.Event | None]"
 
 
@@ -147,13 +151,15 @@ class CallLog:
         self._watcher: Final = watcher
         self._line({"call": settings_to_record(settings), "about": about})
 
-    def fact(self, at: Ms, fact: Input) -> None:
-        self._line({"at": at, "fact": fact_to_record(fact)})
+    def fact(self, at: Ms, fact: Input, masked: Input | None = None) -> None:
+        """`masked`: what is written instead. Whoever watches the call as it goes sees the fact itself."""
+        self._line({"at": at, "fact": fact_to_record(masked or fact)} | ({} if masked is None else MASKED))
         if self._watcher is not None:
             self._watcher.fact(at, fact)
 
     def order(self, at: Ms, order: Output) -> None:
-        self._line({"at": at, "order": order_to_record(order)})
+        is_masked = isinstance(order, SendEvent) and order.masked is not None
+        self._line({"at": at, "order": order_to_record(order)} | (MASKED if is_masked else {}))
         if self._watcher is not None:
             self._watcher.order(at, order)
 

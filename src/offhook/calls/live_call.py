@@ -143,7 +143,10 @@ class LiveCall:
         try:
             while self._inbox:
                 next_fact, now = self._inbox.popleft(), self.now
-                self._log.fact(now, next_fact)  # the very time that the core is given: a replay has no other
+                # What is due comes first: it may begin or end the gathering whose keys are masked.
+                self._obey(self._core.advance(now))
+                # The very time that the core is given: a replay has no other.
+                self._log.fact(now, next_fact, self._core.masked(next_fact))
                 self._obey(self._core.receive(next_fact, now))
         finally:
             self._taking = False

@@ -107,6 +107,13 @@ class Conversation:
         self._run_due(now)
         return self._given()
 
+    def masked(self, happens: Input) -> Input | None:
+        """What a log holds instead of this fact, were it to happen now: a key that is gathered (D43). None: the fact
+        itself."""
+        key = KEYS.get(happens.digit) if isinstance(happens, DigitPressed) else None
+        stand_in = None if key is None else self._parts.gather.stand_in(key)
+        return None if stand_in is None else DigitPressed(stand_in)
+
     # --- time
 
     def _run_due(self, now: Ms) -> None:
@@ -218,7 +225,7 @@ class Conversation:
         if digit is None or not self._parts.events.session_started:
             self._parts.ignore(fact, f"call {self._parts.call.state}")
             return
-        self._parts.give(self._parts.events.dtmf_received(digit))
+        self._parts.give(self._parts.events.dtmf_received(digit, self._parts.gather.stand_in(digit)))
         self._parts.input_timeout.restart(self._parts.now)
         if self._parts.call.state is Call.BRIDGED:
             self._parts.assistant.queue.append(Digit(digit))
@@ -371,5 +378,7 @@ class Conversation:
 
     def _gathered(self) -> None:
         self._parts.assistant.gathered()
-        self._parts.give(self._parts.events.gathered(self._parts.gather.end()))
+        gathering = self._parts.gather.end()
+        if gathering is not None:
+            self._parts.give(self._parts.events.gathered(gathering.digits, gathering.masked))
         self._parts.input_timeout.disarm()

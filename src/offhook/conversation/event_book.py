@@ -54,14 +54,20 @@ class EventBook:
         told = language if self._settings.reports_language else None
         return self._sent(UserSpeak(session=self._settings.session, text=text, barged_in=barged_in, language=told))
 
-    def gathered(self, digits: str) -> SendEvent:
-        """The result of a `gather_dtmf` (D16)."""
+    def gathered(self, digits: str, masked: str) -> SendEvent:
+        """The result of a `gather_dtmf` (D16); `masked` stands for it in the log (D43)."""
         if not digits:
             return self.user_input_timeout()
-        return self._sent(UserSpeak(session=self._settings.session, text=digits, barged_in=False, gathered_dtmf=True))
+        told, logged = (
+            UserSpeak(session=self._settings.session, text=text, barged_in=False, gathered_dtmf=True)
+            for text in (digits, masked)
+        )
+        return self._sent(told, logged)
 
-    def dtmf_received(self, digit: EventDigit) -> SendEvent:
-        return self._sent(DtmfReceived(session=self._settings.session, digit=digit))
+    def dtmf_received(self, digit: EventDigit, stand_in: EventDigit | None) -> SendEvent:
+        """`stand_in`: the key in the log instead (D43), None when this one may stand there."""
+        masked = None if stand_in is None else DtmfReceived(session=self._settings.session, digit=stand_in)
+        return self._sent(DtmfReceived(session=self._settings.session, digit=digit), masked)
 
     def assistant_speak(self, text: str | None, ssml: str | None, duration_ms: Ms, started_at: Ms) -> SendEvent:
         """`started_at` is ms since the call began; on the wire it is Unix time (D3)."""
@@ -86,6 +92,6 @@ class EventBook:
         self._unanswerable.add(self._last + 1)
         return self._sent(SessionEnd(session=self._settings.session))
 
-    def _sent(self, event: Event) -> SendEvent:
+    def _sent(self, event: Event, masked: Event | None = None) -> SendEvent:
         self._last += 1
-        return SendEvent(self._last, event)
+        return SendEvent(self._last, event, masked)

@@ -15,10 +15,12 @@ class AnswerCall:
 
 @dataclass(frozen=True, slots=True)
 class SendEvent:
-    """Send this event to the app, after all those with a lower number."""
+    """Send this event to the app, after all those with a lower number. `masked` is what a log holds of it, where that
+    is less (D43)."""
 
     number: int
     event: Event
+    masked: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)

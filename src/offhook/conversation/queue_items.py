@@ -37,11 +37,12 @@ class Utterance:
 
 @dataclass(slots=True, eq=False)
 class Gathering:
-    """A `gather_dtmf`: its prompt, and the keys so far (D16)."""
+    """A `gather_dtmf`: its prompt, and the keys so far (D16). `masked` is what a log holds of `digits` (D43)."""
 
     action: GatherDtmf
     prompt: Utterance | None = None
     digits: str = ""
+    masked: str = ""
     finished_by_key: str | None = None
 
     def is_complete(self) -> bool:

@@ -1,7 +1,7 @@
 """Facts, orders and settings as plain JSON-able values, and a call again from its facts.
 
 Facts and settings come back exactly as they were. Orders are only written: always the same way, so that two calls gave
-the same orders when their records are equal; long audio stands there as its SHA-256.
+the same orders when their records are equal; long audio stands there as its SHA-256, gathered keys are masked (D43).
 """
 
 import hashlib
@@ -59,8 +59,8 @@ def order_to_record(order: Output) -> Record:
     """The order's class under `type`, and its fields."""
     values = {name: _plain(value) for name, value in _fields(order).items()}
     match order:
-        case SendEvent(_, event):
-            values["event"] = _wire(event)
+        case SendEvent(number, event, masked):
+            values = {"number": number, "event": _wire(masked or event)}
         case Ignored(happened):
             values["happened"] = fact_to_record(happened)
         case PlayAudio(_, audio) | StartLoop(audio):
