@@ -309,3 +309,12 @@ async def test_a_broken_library_is_told(tmp_path: Path, monkeypatch: pytest.Monk
 async def test_a_voice_that_was_not_started_says_so() -> None:
     with pytest.raises(ProviderFailed, match="not started"):
         await said(EspeakSynthesizer(), "hello")
+
+
+@pytest.mark.parametrize(
+    "language", ["en-GB", "en-AU", "fr-CA", "fr-FR", "de-AT", "pt-BR", "zh-CN", "es-MX", "sv-SE", "ja-JP"]
+)
+async def test_languages_are_spoken_by_the_names_that_apps_use(espeak: EspeakSynthesizer, language: str) -> None:
+    """Contract D10: a language that is here is never a failure of the voice."""
+    spoken = [chunk.samples async for chunk in espeak.speak(SpeechRequest("one two three", None, None, language))]
+    assert sum(len(samples) for samples in spoken) > 5000

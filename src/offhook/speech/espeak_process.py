@@ -67,6 +67,7 @@ class EspeakLibrary:
         )
         if self.rate <= 0:
             raise RuntimeError(f"espeak_Initialize answered {self.rate}")
+        self._files: dict[str, str] = {}
         # ctypes keeps no reference to a callback: these attributes do.
         self._on_audio = _ON_AUDIO(self._audio)
         self._on_uri = _ON_URI(self._uri)
@@ -77,19 +78,21 @@ class EspeakLibrary:
         """The languages it speaks, lower case."""
         self._lib.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
         listed = self._lib.espeak_ListVoices(None)
-        names: set[str] = set()
         at = 0
         while voice := listed[at]:
             # A list of (priority byte, zero-terminated name); the first is the voice's own.
-            names.add(ctypes.string_at(voice.contents.languages + 1).decode("utf-8", "replace").lower())
+            language = ctypes.string_at(voice.contents.languages + 1).decode("utf-8", "replace").lower()
+            self._files.setdefault(language, voice.contents.identifier.decode("utf-8", "replace"))
             at += 1
-        return sorted(names)
+        return sorted(self._files)
 
     def speak(self, number: int, request: dict[str, Any]) -> str | None:
         """Speak one request through the link; the reason where that failed."""
         self._number = number
         self._samples_left = self.rate * MAX_SPEECH_SECONDS
-        if self._lib.espeak_SetVoiceByName(str(request["voice"]).encode()) != 0:
+        # By its file: a language such as en-gb is no name that espeak_SetVoiceByName knows.
+        language, plus, variant = str(request["voice"]).partition("+")
+        if self._lib.espeak_SetVoiceByName(f"{self._files.get(language, language)}{plus}{variant}".encode()) != 0:
             return f"espeak-ng has no voice {request['voice']!r}"
         self._lib.espeak_SetParameter(_RATE, int(request["words_per_minute"]), 0)
         data = str(request["text"]).encode("utf-8", "replace").replace(b"\0", b" ")
