@@ -137,4 +137,5 @@ def _add_replay(commands: Any) -> None:
     replay = commands.add_parser("replay", help="a recorded call again, against the core or a new version of my app")
     replay.add_argument("log", type=Path, help="the call's log (.jsonl)")
     replay.add_argument("app", nargs="?", help=_APP_HELP)
-    replay.set_defaults(options=lambda a: ReplayOptions(a.log, a.app))
+    replay.add_argument("--redact", type=Path, metavar="FILE", help="only write a copy without words and numbers")
+    replay.set_defaults(options=lambda a: ReplayOptions(a.log, a.app, a.redact))

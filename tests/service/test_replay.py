@@ -153,3 +153,25 @@ def test_a_file_that_is_no_log_is_explained(tmp_path: Path) -> None:
     file.write_text("hello\n")
     with pytest.raises(OffhookError, match="line 1"):
         replayed(file)
+
+
+def test_a_copy_without_words_and_numbers_replays_too(log: Path, tmp_path: Path) -> None:
+    """(contract D43)"""
+    copy, out = tmp_path / "copy.jsonl", io.StringIO()
+    assert replay.run(ReplayOptions(log, None, copy), Terminal(out)) == 0
+    assert str(copy) in out.getvalue()
+    code, said = replayed(copy)
+    assert code == 0
+    assert '> say #1 "xxxxxxx xx xxx xxxxxxx"' in said
+    assert "Welcome" in log.read_text(encoding="utf-8")
+
+
+def test_a_copy_is_never_written_over_the_log(log: Path, tmp_path: Path) -> None:
+    before = log.read_text(encoding="utf-8")
+    for copy, remedy in ((tmp_path / "." / log.name, "another file"), (tmp_path, "may write")):
+        with pytest.raises(OffhookError) as refusal:
+            replay.run(ReplayOptions(log, None, copy), Terminal(io.StringIO()))
+        assert remedy in refusal.value.remedy
+    with pytest.raises(OffhookError, match="calls no app"):
+        replay.run(ReplayOptions(log, "app.py", tmp_path / "copy.jsonl"), Terminal(io.StringIO()))
+    assert log.read_text(encoding="utf-8") == before

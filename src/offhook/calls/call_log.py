@@ -195,7 +195,7 @@ def read_call_log(path: Path) -> RecordedCall:
     facts: list[tuple[Ms, Input]] = []
     orders: list[tuple[Ms, Json]] = []
     notes: list[tuple[Ms, str]] = []
-    for number, record in _records(path):
+    for number, record in log_records(path):
         try:
             if "call" in record:
                 settings, about = record_to_settings(record["call"]), record.get("about", {})
@@ -212,7 +212,8 @@ def read_call_log(path: Path) -> RecordedCall:
     return RecordedCall(settings, about, tuple(facts), tuple(orders), tuple(notes))
 
 
-def _records(path: Path) -> Iterator[tuple[int, dict]]:  # type: ignore[type-arg]  # JSON of unknown shape
+def log_records(path: Path) -> Iterator[tuple[int, dict]]:  # type: ignore[type-arg]  # JSON of unknown shape
+    """Each line of a log with its number, from 1 on. Raises OffhookError for what is no JSON object."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:

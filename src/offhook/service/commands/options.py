@@ -64,7 +64,9 @@ class CheckOptions:
 
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
-    """`offhook replay`: a call's log; against `app` when given, else against the core."""
+    """`offhook replay`: a call's log; against `app` when given, else against the core; or a copy of it, written to
+    `redact`, without words and numbers."""
 
     log: Path
     app: str | None
+    redact: Path | None = None

@@ -5,10 +5,13 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
+from pathlib import Path
 
 from offhook.calls.call_log import RecordedCall, read_call_log
+from offhook.calls.redaction import redacted_log
 from offhook.conversation.record import order_to_record, replay
 from offhook.conversation.transcript import format_call
+from offhook.errors import OffhookError
 from offhook.service.commands.chat_app import open_app
 from offhook.service.commands.options import ReplayOptions
 from offhook.service.commands.replay_app import against_app, spoken_differences
@@ -25,6 +28,8 @@ class Replayed:
 
 def run(options: ReplayOptions, terminal: Terminal) -> int:
     """Replay and print the call; 0 unless the core gives other orders than were recorded. Raises OffhookError."""
+    if options.redact is not None:
+        return _redact(options, options.redact, terminal)
     call = read_call_log(options.log)
     if options.app is not None:
         return _run_app(call, options.app, terminal)
@@ -37,6 +42,24 @@ def run(options: ReplayOptions, terminal: Terminal) -> int:
     terminal.line("# the core of this version gives other orders (- recorded, + now):", "red")
     _show(replayed.differences, terminal)
     return 1
+
+
+def _redact(options: ReplayOptions, copy: Path, terminal: Terminal) -> int:
+    if options.app is not None:
+        raise _not_redacted("--redact writes a copy; it calls no app", "Leave the app or --redact out.")
+    if copy.resolve() == options.log.resolve():
+        raise _not_redacted(f"{copy} is the log itself", "Give another file for the copy.")
+    lines = redacted_log(options.log)
+    try:
+        copy.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise _not_redacted(f"{copy} cannot be written: {error.strerror}", "Give a file that you may write.") from error
+    terminal.line(f"# {copy}: the same call without words, numbers and sound; look through it before you give it away")
+    return 0
+
+
+def _not_redacted(why: str, remedy: str) -> OffhookError:
+    return OffhookError(f"{why}.", remedy=remedy, code="not_redacted")
 
 
 def _run_app(call: RecordedCall, name: str, terminal: Terminal) -> int:
