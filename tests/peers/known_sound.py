@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tests.peers.sound import best_match, prompt, spoken_by_the_embedded_voice
 
-from offhook.audio.g711 import decode_ulaw, encode_ulaw
+from offhook.audio.g711 import decode_ulaw, encode_alaw, encode_ulaw
 from offhook.audio.wav import wav_bytes
 
 FRAME = 160
@@ -26,10 +26,10 @@ def as_audio(samples: NDArray[np.int16]) -> dict[str, Any]:
     return {"type": "audio", "audio": wav, "barge_in": {"strategy": "none"}}
 
 
-def on_the_wire(samples: NDArray[np.int16]) -> bytes:
-    """The payload bytes (G.711 u-law) of it, filled up to whole frames with silence."""
+def on_the_wire(samples: NDArray[np.int16], *, law: str = "u") -> bytes:
+    """The payload bytes (G.711) of it, filled up to whole frames with silence."""
     whole = np.concatenate([samples, np.zeros(-len(samples) % FRAME, np.int16)])
-    return encode_ulaw(whole).tobytes()
+    return (encode_ulaw(whole) if law == "u" else encode_alaw(whole)).tobytes()
 
 
 def words(name: str = "hello-world") -> NDArray[np.int16]:

@@ -8,6 +8,7 @@ from pathlib import Path
 MEDIA = "offhook.media"
 VOICE = "offhook.speech.espeak_process"
 EAR = "offhook.speech.recogniser_process"
+ESTABLISHED = "01"
 
 
 def children(pid: int) -> dict[int, str]:
@@ -46,23 +47,33 @@ async def gone(pids: Iterable[int], *, seconds: float) -> None:
             os.close(descriptor)
 
 
-def open_files(pid: int) -> list[str]:
-    """What the process has open, sockets by kind and local port, in order; what differs at every look is left out."""
-    sockets = _sockets(pid)
+def open_files(pid: int, *, besides: int) -> list[str]:
+    """What the process has open, by kind: paths, `udp`, `tcp`, `anon_inode:…`; in order. Left out are established
+    connections to the port `besides`, which are kept for a while on purpose."""
+    sockets = _sockets(pid, besides)
     found: list[str] = []
     for descriptor in (Path("/proc") / str(pid) / "fd").iterdir():
         try:
             target = str(descriptor.readlink())
         except FileNotFoundError:
             continue
-        found.append(sockets.get(target.removeprefix("socket:[").removesuffix("]"), target))
-    return sorted(name if name.startswith(("udp", "tcp", "/")) else name.partition("[")[0] for name in found)
+        kind, _, number = target.removesuffix("]").partition(":[")
+        found.append(sockets.get(number, kind) if kind == "socket" else kind)
+    return sorted(name for name in found if name)
 
 
-def _sockets(pid: int) -> dict[str, str]:
+def _sockets(pid: int, besides: int) -> dict[str, str]:
+    """The kind of each socket by its inode; nothing for those that are left out."""
     found: dict[str, str] = {}
     for kind in ("udp", "tcp", "udp6", "tcp6"):
         for line in (Path("/proc") / str(pid) / "net" / kind).read_text().splitlines()[1:]:
-            fields = line.split()
-            found[fields[9]] = f"{kind} {int(fields[1].rpartition(':')[2], 16)}"
+            (
+                _,
+                _,
+                remote,
+                state,
+                *_,
+            ) = fields = line.split()
+            kept = state == ESTABLISHED and int(remote.rpartition(":")[2], 16) == besides
+            found[fields[9]] = "" if kept else kind
     return found

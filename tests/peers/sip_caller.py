@@ -105,7 +105,7 @@ class SipCaller(Watching):
         self._codec = self._codecs[0]
         self._to_say: deque[bytes] = deque()
         self._keys: deque[bytes] = deque()
-        self._ssrc = secrets.randbits(32)
+        self.ssrc = secrets.randbits(32)
         self._rtp_sequence = secrets.randbits(15)
         self._rtp_timestamp = secrets.randbits(31)
         self._on_beat: Callable[[], None] | None = None
@@ -330,7 +330,7 @@ class SipCaller(Watching):
 
     def _packet(self, payload: bytes, kind: int, timestamp: int, *, marker: bool = False) -> bytes:
         self._rtp_sequence = (self._rtp_sequence + 1) & 0xFFFF
-        return struct.pack("!BBHII", 0x80, kind | marker << 7, self._rtp_sequence, timestamp, self._ssrc) + payload
+        return struct.pack("!BBHII", 0x80, kind | marker << 7, self._rtp_sequence, timestamp, self.ssrc) + payload
 
 
 @dataclass(slots=True)
