@@ -55,7 +55,11 @@ async def spoken_by_the_embedded_voice(*texts: str) -> list[Samples]:
 
 
 def best_match(heard: Samples, said: Samples) -> tuple[float, int]:
-    """The highest normalised correlation of `said` anywhere within `heard`, and where it begins (samples)."""
+    """The highest normalised correlation of `said` anywhere within `heard`, and where it begins (samples).
+
+    What is missing at the end counts as silence: a telephone that hangs up does not play the rest that it holds.
+    """
+    heard = np.concatenate((heard, silence(0.2), np.zeros(max(0, len(said) - len(heard)))))
     size = 1 << (len(heard) + len(said)).bit_length()
     spectrum = np.fft.rfft(heard, size) * np.conj(np.fft.rfft(said, size))
     products = np.fft.irfft(spectrum, size)[: max(1, len(heard) - len(said) + 1)]
