@@ -5,7 +5,6 @@ from collections import deque
 from pathlib import Path
 
 import numpy as np
-from tests.calls.hand_house import HandHouse, Json, on, speak, talk, tone, wav
 
 from offhook.app_links.app_link import ActionsCame, AnswerFailed, LinkLost, LinkNoted
 from offhook.calls.call_log import read_call_log
@@ -14,6 +13,7 @@ from offhook.conversation.record import order_to_record, replay_steps
 from offhook.protocol.actions import Speak
 from offhook.speech.synthesizers.scripted import ScriptedSynthesizer, ScriptedVoiceSettings
 from offhook.transports.simulator.steps import Hold, Press, Resume, Wait, WaitUntilQuiet, WaitUntilSpeaking
+from tests.calls.hand_house import HandHouse, Json, on, speak, talk, tone, wav
 
 IMMEDIATE = {"strategy": "immediate"}
 

@@ -9,8 +9,6 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.calls.hand_house import tone, wav
-from tests.conversation.conftest import World, any_fact
 
 from offhook.calls.call_log import CallLog, MemorySink, read_call_log
 from offhook.calls.redaction import masked_text, redacted_log
@@ -49,6 +47,8 @@ from offhook.protocol.actions import (
 from offhook.protocol.json_codec import RefusedAction
 from offhook.protocol.session import Session
 from offhook.protocol.speech_options import TtsConfig
+from tests.calls.hand_house import tone, wav
+from tests.conversation.conftest import World, any_fact
 
 SESSION = Session(
     id="7b8e6c1a-0000-4000-8000-000000000001",

@@ -1,7 +1,5 @@
 """A call as people read it."""
 
-from tests.calls.hand_house import tone, wav
-
 from offhook.calls.timeline import Timeline
 from offhook.conversation.inputs import (
     ActionsArrived,
@@ -31,6 +29,7 @@ from offhook.protocol.actions import Audio, Speak
 from offhook.protocol.events import SessionStart, UserSpeak
 from offhook.protocol.json_codec import RefusedAction
 from offhook.protocol.session import Session
+from tests.calls.hand_house import tone, wav
 
 SESSION = Session(id="one")
 

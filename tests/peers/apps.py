@@ -13,6 +13,7 @@ from typing import Any, Final, Self, TypeAlias
 
 import aiohttp
 from aiohttp import web
+
 from tests.peers.baresip import free_port
 
 ROOT: Final = Path(__file__).parents[2]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+
 from tests.peers.baresip import Baresip
 from tests.peers.service import Service
 

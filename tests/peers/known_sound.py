@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tests.peers.sound import best_match, prompt, spoken_by_the_embedded_voice
 
 from offhook.audio.g711 import decode_ulaw, encode_alaw, encode_ulaw
 from offhook.audio.wav import wav_bytes
+from tests.peers.sound import best_match, prompt, spoken_by_the_embedded_voice
 
 FRAME = 160
 BLOCK = 80

@@ -15,9 +15,9 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from tests.peers.watching import Watching
 
 from offhook.audio.g711 import encode_alaw, encode_ulaw
+from tests.peers.watching import Watching
 
 SILENCE = b"\xff" * 160
 NUMBER = "+4921155660"

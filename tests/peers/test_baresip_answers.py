@@ -7,14 +7,14 @@ import json
 from collections.abc import Mapping, Sequence
 
 import pytest
+
+from offhook.calls.call_log import RecordedCall
+from offhook.conversation.inputs import ActionsArrived, AppFailed, AppLost
 from tests.peers.apps import Action, Answer, Event, Raw, ScriptedApp
 from tests.peers.baresip import Baresip
 from tests.peers.conftest import Phones, Serves
 from tests.peers.service import Service
 from tests.peers.sound import PROMPTS, best_match, prompt
-
-from offhook.calls.call_log import RecordedCall
-from offhook.conversation.inputs import ActionsArrived, AppFailed, AppLost
 
 pytestmark = [pytest.mark.peers, pytest.mark.speech]
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from offhook.calls.call_log import RecordedCall
+from offhook.conversation.inputs import Input, PartialWords, PlaybackFinished, PlaybackStarted, VoiceStarted
 from tests.peers.apps import Action, Answer, Event, ScriptedApp
 from tests.peers.baresip import Baresip
 from tests.peers.conftest import Phones, Serves
 from tests.peers.service import Service
 from tests.peers.sound import RATE, Samples, prompt, silence, write_wav
 from tests.peers.wire import Packet, Wire, audible
-
-from offhook.calls.call_log import RecordedCall
-from offhook.conversation.inputs import Input, PartialWords, PlaybackFinished, PlaybackStarted, VoiceStarted
 
 pytestmark = [pytest.mark.peers, pytest.mark.speech]
 

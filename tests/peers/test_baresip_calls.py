@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from offhook.conversation.inputs import CallConnected, CallHeld, CallOffered, CallResumed
 from tests.peers.apps import Answer, Event, ScriptedApp
 from tests.peers.conftest import Phones, Serves
 from tests.peers.sound import RATE, Samples, best_match, prompt, silence, spoken_by_the_embedded_voice, write_wav
 from tests.peers.wire import Packet, Wire
-
-from offhook.conversation.inputs import CallConnected, CallHeld, CallOffered, CallResumed
 
 pytestmark = [pytest.mark.peers, pytest.mark.speech]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+
+from offhook.calls.call_log import RecordedCall
 from tests.peers.apps import ExampleApp, RecordingProxy
 from tests.peers.conftest import Phones, Serves
 from tests.peers.sound import RATE, best_match, prompt, silence, spoken_by_the_embedded_voice, write_wav
-
-from offhook.calls.call_log import RecordedCall
 
 pytestmark = [pytest.mark.peers, pytest.mark.speech]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
+
 from tests.peers.known_sound import as_audio, hiss, on_the_wire
 from tests.peers.mortal_app import App
 from tests.peers.processes import MEDIA, child, open_files
