@@ -1,10 +1,13 @@
 """How a service with calls in progress stops: drained by the first signal, at once by the second."""
 
+import asyncio
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
+
 from tests.peers.known_sound import as_audio, hiss, on_the_wire, says
 from tests.peers.mortal_app import App
 from tests.peers.processes import children, gone
@@ -49,6 +52,9 @@ async def test_calls_in_progress_go_on_until_the_deadline_and_hear_a_farewell(
             assert Stream(caller.heard).lost() == []
         await app.until_event("session_end")
         assert await service.process.wait() == 0
+    (log,) = [service.logs / f"{line['session_id']}.jsonl" for line in service.lines if line["event"] == "call_ended"]
+    replay = await asyncio.create_subprocess_exec(sys.executable, "-m", "offhook", "replay", str(log))
+    assert await replay.wait() == 0
 
 
 async def test_a_service_whose_last_call_ends_by_itself_stops_then(

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from tests.peers.baresip import free_port
 from tests.peers.known_sound import as_audio, hiss, on_the_wire, says, words
 from tests.peers.mortal_app import App
@@ -99,6 +100,19 @@ async def test_the_webhook_is_killed_during_a_call(serve: "Serves") -> None:
             caller.press("3")
             await hears_the_apology_and_then_the_bye(caller)
             assert Stream(caller.heard).lost() == []
+
+
+async def test_the_webhook_hangs_during_a_call(serve: "Serves") -> None:
+    """D26: time-outs in a row are failures in a row."""
+    async with App("http", {"session_start": [GREETING], "dtmf_received": "never"}) as app:
+        service = await serve(app.url, flow=IMPATIENT)
+        async with SipCaller(service.udp_port) as caller:
+            await caller.dial()
+            await app.until_event("assistant_speech_ended")
+            for digit in "123":
+                caller.press(digit)
+            await hears_the_apology_and_then_the_bye(caller)
+    assert app.types().count("dtmf_received") == 3
 
 
 async def test_the_webhook_is_killed_and_comes_back_before_the_third_failure(serve: "Serves") -> None:
