@@ -166,6 +166,7 @@ async def test_an_event_is_posted_as_json_with_its_headers() -> None:
     assert request.headers["Content-Type"] == "application/json"
     assert request.headers["X-API-TOKEN"] == "secret"
     assert request.headers["X-Session-Id"] == SESSION.id
+    assert request.headers["X-Event-Number"] == "1"
     assert request.headers["User-Agent"] == USER_AGENT
     assert USER_AGENT.startswith("offhook/")
     assert json.loads(request.body) == {"type": "session_start", "session": SESSION.model_dump()}

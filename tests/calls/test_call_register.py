@@ -2,10 +2,9 @@
 
 import asyncio
 
-from tests.calls.hand_house import HandHouse, on, speak
-
 from offhook.protocol.actions import Speak
 from offhook.transports.simulator.steps import HangUp, Wait
+from tests.calls.hand_house import HandHouse, Json, on, speak
 
 
 async def test_a_number_without_a_flow_is_not_found() -> None:
@@ -92,3 +91,28 @@ async def test_rows_are_given_back() -> None:
             await house.until(lambda caller=caller: caller.ending is not None)  # type: ignore[misc]
         await house.until(lambda: house.link.rows_open == 0)
         assert house.register.counted["calls_admitted"] == 6
+
+
+async def test_actions_that_go_on_from_an_answer_wait_for_it() -> None:
+    """(contract D31: what an app pushes behind its answer never overtakes it)"""
+
+    def answers(event: Json) -> list[Json]:
+        if event["type"] != "session_start":
+            return []
+
+        def push(text: str, after: int | None) -> None:
+            session_id = event["session"]["id"]
+            assert house.register.act(session_id, (Speak(text=text, session_id=session_id),), (), after)
+
+        push("third", 1)
+        push("fourth", 1)
+        push("first", None)
+        push("second", 99)
+        return [speak("the answer")]
+
+    house = HandHouse(answers)
+    async with house:
+        await house.dial()
+        await house.until(lambda: house.events().count("assistant_speech_ended") == 5)
+        said = [event["text"] for event in house.app.received if event["type"] == "assistant_speak"]
+        assert said == ["first", "second", "the answer", "third", "fourth"]

@@ -23,15 +23,23 @@ class Calls:
     def __init__(self) -> None:
         self.here = [Session(id="s-1", account_id="acme", phone_number="+4921155660", direction="inbound")]
         self.ran: list[tuple[str, tuple[Action, ...]]] = []
+        self.after: list[int | None] = []
 
     def sessions(self) -> list[Session]:
         return self.here
 
-    def act(self, session_id: str, actions: tuple[Action, ...], refused: tuple[RefusedAction, ...]) -> bool:
+    def act(
+        self,
+        session_id: str,
+        actions: tuple[Action, ...],
+        refused: tuple[RefusedAction, ...],
+        after: int | None = None,
+    ) -> bool:
         assert not refused
         if all(session.id != session_id for session in self.here):
             return False
         self.ran.append((session_id, actions))
+        self.after.append(after)
         return True
 
     def has_ended(self, session_id: str) -> bool:
@@ -89,6 +97,14 @@ async def test_one_action_may_come_alone_and_without_its_session(api: httpx.Asyn
     answer = await run(api, {"type": "speak", "text": "hello"})
     assert answer.status_code == 202
     assert calls.ran[0][1][0].session_id == "s-1"
+
+
+async def test_actions_may_go_on_from_the_answer_to_an_event(api: httpx.AsyncClient, calls: Calls) -> None:
+    """(contract D31)"""
+    for query, status in (("?after=7", 202), ("", 202), ("?after=seven", 422), ("?after=-1", 422)):
+        answer = await api.post(f"/v1/sessions/s-1/actions{query}", json=SPEAK, headers=KEY)
+        assert answer.status_code == status
+    assert calls.after == [7, None]
 
 
 async def test_an_unknown_session_is_404(api: httpx.AsyncClient) -> None:

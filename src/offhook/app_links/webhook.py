@@ -139,7 +139,7 @@ class WebhookLink:
         name = f"{event.type} #{number}"
         body = _EventBody(event_to_json(event), lambda: self._courier.happened(RequestWritten(number)))
         try:
-            answer = await self._exchange(name, body, f"{self._session_id}_{number}")
+            answer = await self._exchange(name, number, body)
             read = await self._reading.read(answer)
             if read.nonsense is not None:
                 raise AppUnusable(
@@ -151,15 +151,15 @@ class WebhookLink:
         else:
             self._courier.happened(AnswerRead(number, read.actions, read.refused, note_texts(read.notes)))
 
-    async def _exchange(self, name: str, body: "_EventBody", message_id: str) -> bytes:
+    async def _exchange(self, name: str, number: int, body: "_EventBody") -> bytes:
         """One request; the body of a usable answer.
 
         Raises:
             AppUnusable: no answer, or one that means failure.
         """
-        headers = dict(self._headers)
+        headers = {**self._headers, "X-Event-Number": str(number)}
         if self._signer is not None:
-            headers |= self._signer.headers(message_id, unix_seconds(), body.json)
+            headers |= self._signer.headers(f"{self._session_id}_{number}", unix_seconds(), body.json)
         try:
             async with self._client.post(
                 self._app.url, data=body, headers=headers, allow_redirects=False, timeout=NO_LIMITS

@@ -155,12 +155,19 @@ class CallRegister:
     def sessions(self) -> tuple[Session, ...]:
         return tuple(call.session for call in self._calls.values())
 
-    def act(self, session_id: str, actions: tuple[Action, ...], refused: tuple[RefusedAction, ...]) -> bool:
-        """Run actions out of turn. False: no such call is in progress (see `has_ended`)."""
+    def act(
+        self,
+        session_id: str,
+        actions: tuple[Action, ...],
+        refused: tuple[RefusedAction, ...],
+        after: int | None = None,
+    ) -> bool:
+        """Run actions out of turn, behind the answer to the event `after`. False: no such call is in progress (see
+        `has_ended`)."""
         call = self._calls.get(session_id)
         if call is None:
             return False
-        call.act(actions, refused)
+        call.act(actions, refused, after)
         return True
 
     def has_ended(self, session_id: str) -> bool:

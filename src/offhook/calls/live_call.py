@@ -91,6 +91,7 @@ class LiveCall:
         self._streams: Final[list[TranscriberStream]] = []
         self._apps: Final[list[AppLink]] = []
         self._answered: Final[set[int]] = set()
+        self._following: Final[list[tuple[int, ActionsArrived]]] = []
         self._app_answers: Final = not settings.sends_speech_started
         self._hands: Hands | None = None
         self._failure: BaseException | None = None
@@ -201,9 +202,23 @@ class LiveCall:
         """The service wants this call to end; `notice` is spoken first."""
         self.happened(EndRequested(reason, notice))
 
-    def act(self, actions: tuple[Action, ...], refused: tuple[RefusedAction, ...]) -> None:
-        """Actions that come out of turn, through the REST API."""
-        self.happened(ActionsArrived(actions, None, refused))
+    def act(self, actions: tuple[Action, ...], refused: tuple[RefusedAction, ...], after: int | None = None) -> None:
+        """Actions that come out of turn, through the REST API. `after`: they go on from the answer to this event, which
+        may still be on its way (D31)."""
+        self._following.append((after or 0, ActionsArrived(actions, None, refused)))
+        self._follow()
+
+    def _follow(self) -> None:
+        """Let what came out of turn happen, unless the answer that it goes on from has not come."""
+        waiting = [one for one in self._following if self._is_answered_later(one[0])]
+        ready = [arrived for after, arrived in self._following if not self._is_answered_later(after)]
+        self._following[:] = waiting
+        for arrived in ready:
+            self.happened(arrived)
+
+    def _is_answered_later(self, number: int) -> bool:
+        sent = self._hands.events_sent if self._hands is not None else 0
+        return self._app_answers and 0 < number <= sent and number not in self._answered
 
     # --- the call's tasks
 
@@ -277,6 +292,7 @@ class LiveCall:
                     self.happened(AppLost(reason))
                 case _:
                     assert_never(fact)
+            self._follow()
 
     async def _read_words(self, stream: TranscriberStream) -> None:
         async for heard in stream.heard():

@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -25,8 +26,14 @@ class Calls(Protocol):
     def sessions(self) -> Sequence[Session]:
         """Those in progress."""
 
-    def act(self, session_id: str, actions: tuple[Action, ...], refused: tuple[RefusedAction, ...]) -> bool:
-        """Run actions out of turn. False: no such call is in progress."""
+    def act(
+        self,
+        session_id: str,
+        actions: tuple[Action, ...],
+        refused: tuple[RefusedAction, ...],
+        after: int | None = None,
+    ) -> bool:
+        """Run actions out of turn, behind the answer to the event `after`. False: no such call is in progress."""
 
     def has_ended(self, session_id: str) -> bool:
         """Whether a call of this id was here lately and is over."""
@@ -81,7 +88,8 @@ class ControlApp:
             raise Refusal(HTTPStatus.UNAUTHORIZED, "key_needed", "No valid key was given.", remedy)
 
     async def run_actions(self, session_id: str, request: Request) -> Response:
-        """`POST /v1/sessions/{id}/actions`: one action or an array. All run, or none and every mistake is listed."""
+        """`POST /v1/sessions/{id}/actions`: one action or an array. All run, or none and every mistake is listed.
+        `?after=7`: they run behind the answer to the event with this `X-Event-Number` (D31)."""
         self.authorise(request)
         if all(session.id != session_id for session in self.calls.sessions()):
             raise self._not_in_progress(session_id)
@@ -97,7 +105,7 @@ class ControlApp:
         if not read.actions:
             remedy = "Send at least one object with a known 'type'."
             raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "no_actions", "The body holds no action.", remedy)
-        if not self.calls.act(session_id, read.actions, ()):
+        if not self.calls.act(session_id, read.actions, (), _after(request)):
             raise self._not_in_progress(session_id)
         notes = [{"path": note.path, "message": note.message} for note in read.notes]
         return JSONResponse({"accepted": len(read.actions), "notes": notes}, HTTPStatus.ACCEPTED)
@@ -152,6 +160,16 @@ def control_app(
     app.add_api_route("/metrics", parts.numbers, methods=["GET"], response_class=PlainTextResponse)
     app.add_exception_handler(Refusal, _answer_refusal)
     return app
+
+
+def _after(request: Request) -> int | None:
+    number = request.query_params.get("after")
+    if number is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}", number):
+        return int(number)
+    remedy = "Send the X-Event-Number of the request that is being answered, or leave it out."
+    raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "no_event_number", "`after` is no event's number.", remedy)
 
 
 async def _answer_refusal(_request: Request, refusal: Exception) -> Response:

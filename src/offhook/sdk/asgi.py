@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from offhook.protocol.json_codec import BODY_LIMIT
@@ -23,7 +24,9 @@ REFUSAL = "websocket.http.response"
 class Served(Answering, Protocol):
     """What this adapter needs of an assistant."""
 
-    async def answer(self, body: bytes, headers: Mapping[str, str]) -> HttpAnswer: ...
+    async def serve_webhook(
+        self, body: bytes, headers: Mapping[str, str], respond: Callable[[HttpAnswer], Awaitable[None]]
+    ) -> None: ...
 
 
 async def serve(assistant: Served, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,18 +49,19 @@ async def _http(assistant: Served, scope: Scope, receive: Receive, send: Send) -
     elif method != "POST":
         await _respond(send, http_answer.refused(405, f"{method} is not served.", "POST one event."), allow="GET, POST")
     else:
-        answer = await _posted(assistant, _headers(scope), receive)
-        if answer is not None:
-            await _respond(send, answer)
+        await _posted(assistant, _headers(scope), receive, partial(_respond, send))
 
 
-async def _posted(assistant: Served, headers: Mapping[str, str], receive: Receive) -> HttpAnswer | None:
-    """The answer to a POST; None when the client left before it had sent everything."""
+async def _posted(
+    assistant: Served, headers: Mapping[str, str], receive: Receive, respond: Callable[[HttpAnswer], Awaitable[None]]
+) -> None:
+    """Answer a POST; not at all when the client left before it had sent everything. Returns when its replies are
+    delivered, which may be after the answer."""
     if not assistant.admits(headers.get(http_answer.TOKEN_HEADER)):
-        return http_answer.WRONG_TOKEN
+        return await respond(http_answer.WRONG_TOKEN)
     announced = headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > BODY_LIMIT:
-        return http_answer.TOO_LARGE
+        return await respond(http_answer.TOO_LARGE)
     body = bytearray()
     while True:
         message = await receive()
@@ -65,9 +69,9 @@ async def _posted(assistant: Served, headers: Mapping[str, str], receive: Receiv
             return None
         body += message.get("body", b"")
         if len(body) > BODY_LIMIT:
-            return http_answer.TOO_LARGE
+            return await respond(http_answer.TOO_LARGE)
         if not message.get("more_body", False):
-            return await assistant.answer(bytes(body), headers)
+            return await assistant.serve_webhook(bytes(body), headers, respond)
 
 
 async def _respond(send: Send, answer: HttpAnswer, *, without_body: bool = False, allow: str = "") -> None:

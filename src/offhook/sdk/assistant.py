@@ -1,9 +1,11 @@
 """`Assistant`: handlers by event, and everything that answers with them (contract section 8)."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any, Self, TypeAlias, TypeVar
 
 from offhook.protocol.actions import Action
@@ -24,8 +26,10 @@ from offhook.sdk import asgi, http_answer
 from offhook.sdk.handlers import Handler, HandlerFailed, HandlerSlot, replies
 from offhook.sdk.http_answer import HttpAnswer
 from offhook.sdk.http_server import WebhookServer
+from offhook.sdk.later_replies import ANSWER_WITHIN_SECONDS, EVENT_NUMBER_HEADER, Respond, answer_then_push
 from offhook.sdk.own_loop import OwnLoop
 from offhook.sdk.replies import actions_of
+from offhook.sdk.service_actions import ServiceActions
 from offhook.sdk.session_lines import SessionLines
 from offhook.sdk.websocket import WebSocketConnection, serve_connection
 
@@ -55,6 +59,12 @@ class Assistant:
     Args:
         token: the secret that the service sends as `X-API-TOKEN`; None accepts everybody, with one warning (D35a).
         api_key: the same, under the name of the AI Flow documents.
+        service_url: where the service serves its REST API (`http://127.0.0.1:8080`). With it, an async generator behind
+            a webhook sends each reply as it comes: the first as the HTTP answer, the others over the API (D31).
+            Default: OFFHOOK_SERVICE_URL; None: they are collected into one answer.
+        service_key: one of the service's `http.keys`. Default: OFFHOOK_SERVICE_KEY.
+        answer_within_seconds: with `service_url`, an event that has no reply by then is answered with 204, and its
+            replies go over the API. Keep it below the flow's time limit.
         debug: log every event and action, with what people said.
         on_…: handlers, as an alternative to the decorators of the same names.
     """
@@ -64,6 +74,9 @@ class Assistant:
         *,
         token: str | None = None,
         api_key: str | None = None,
+        service_url: str | None = None,
+        service_key: str | None = None,
+        answer_within_seconds: float = ANSWER_WITHIN_SECONDS,
         debug: bool = False,
         on_session_start: Handler[SessionStart] | None = None,
         on_user_speak: Handler[UserSpeak] | None = None,
@@ -76,6 +89,8 @@ class Assistant:
         on_session_end: Handler[SessionEnd] | None = None,
     ) -> None:
         self._token = token or api_key or None
+        self._service = ServiceActions.configured(service_url, service_key)
+        self._answer_within_seconds = answer_within_seconds
         self._debug = debug
         self._lines = SessionLines()
         self._threads = ThreadPoolExecutor(SYNC_HANDLERS_AT_ONCE, thread_name_prefix="offhook-handler")
@@ -128,6 +143,8 @@ class Assistant:
         line = self._lines.line(event.session.id)
         if self._debug:
             log.info("event %s", event.model_dump_json(exclude_none=True))
+        if slot.handler is None and not isinstance(event, UserSpeak | SessionEnd):
+            return  # It need not wait for what goes on: nobody handles it, and it cancels nothing.
         call = self._call(slot, event, send)
         failure = await line.run(event, call, latest_turn_only=slot.latest_turn_only)
         if isinstance(event, SessionEnd):
@@ -181,24 +198,26 @@ class Assistant:
             return True
         return http_answer.token_matches(self._token, token)
 
-    async def answer(self, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
+    async def answer(
+        self, body: bytes, headers: Mapping[str, str], tasks: asyncio.TaskGroup | None = None
+    ) -> HttpAnswer:
         """Answer one webhook request, for async frameworks. Never raises (D32, D33).
 
-        An async generator's replies are collected into one array: over HTTP there is one answer.
+        Args:
+            tasks: with `service_url`, where an async generator lives on after its first reply. Without it all replies
+                are collected into one array.
         """
-        if not self.admits(http_answer.header(headers, http_answer.TOKEN_HEADER)):
-            return http_answer.WRONG_TOKEN
-        if len(body) > BODY_LIMIT:
-            return http_answer.TOO_LARGE
-        try:
-            return http_answer.with_actions(await self.on_event(body))
-        except EventInvalid as invalid:
-            return http_answer.refused(400, invalid.what, invalid.remedy, invalid.mistakes)
-        except EventTypeUnknown as unknown:
-            log.info("session %s: %s", unknown.session_id, unknown.message)
-            return http_answer.NOTHING_TO_DO
-        except HandlerFailed:
-            return http_answer.FAILED
+        if tasks is None:
+            event = self._event_in(body, headers)
+            return event if isinstance(event, HttpAnswer) else await self._collected(event)
+        answered: asyncio.Future[HttpAnswer] = asyncio.get_running_loop().create_future()
+
+        async def respond(answer: HttpAnswer) -> None:
+            if not answered.cancelled():
+                answered.set_result(answer)
+
+        tasks.create_task(self.serve_webhook(body, headers, respond))
+        return await answered
 
     def answer_request(self, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
         """Answer one webhook request, for sync frameworks such as Flask and Django. Never raises (D32, D33).
@@ -210,7 +229,49 @@ class Assistant:
             return answer.body, answer.status, answer.headers
         ```
         """
-        return self._own_loop.run(self.answer(body, headers))
+        answered: Future[HttpAnswer] = Future()
+
+        async def respond(answer: HttpAnswer) -> None:
+            answered.set_result(answer)
+
+        return self._own_loop.run(self.serve_webhook(body, headers, respond), answered)
+
+    async def serve_webhook(self, body: bytes, headers: Mapping[str, str], respond: Respond) -> None:
+        """Answer one webhook request through `respond`, which is awaited once. With `service_url`, the answer is the
+        first reply, and this returns when the later ones are delivered too (D31). Never raises (D32, D33)."""
+        event = self._event_in(body, headers)
+        if isinstance(event, HttpAnswer):
+            await respond(event)
+        elif self._service is None:
+            await respond(await self._collected(event))
+        else:
+            number = http_answer.header(headers, EVENT_NUMBER_HEADER)
+            await answer_then_push(
+                partial(self.answer_event, event),
+                respond,
+                partial(self._service.push, event.session.id, after=number),
+                within_seconds=self._answer_within_seconds,
+            )
+
+    def _event_in(self, body: bytes, headers: Mapping[str, str]) -> Event | HttpAnswer:
+        """The event of a request, or the answer to one that has none (D32)."""
+        if not self.admits(http_answer.header(headers, http_answer.TOKEN_HEADER)):
+            return http_answer.WRONG_TOKEN
+        if len(body) > BODY_LIMIT:
+            return http_answer.TOO_LARGE
+        try:
+            return read_event(body)
+        except EventInvalid as invalid:
+            return http_answer.refused(400, invalid.what, invalid.remedy, invalid.mistakes)
+        except EventTypeUnknown as unknown:
+            log.info("session %s: %s", unknown.session_id, unknown.message)
+            return http_answer.NOTHING_TO_DO
+
+    async def _collected(self, event: Event) -> HttpAnswer:
+        try:
+            return http_answer.with_actions(await self.on_event(event))
+        except HandlerFailed:
+            return http_answer.FAILED
 
     def run(self, host: str = "127.0.0.1", port: int = 3000) -> None:
         """Serve webhooks with nothing but the standard library, until Ctrl-C; for trying things out.

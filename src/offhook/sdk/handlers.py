@@ -1,6 +1,5 @@
 """One handler for one kind of event: how it is registered, and how it is called."""
 
-import asyncio
 import contextvars
 import functools
 import inspect
@@ -11,6 +10,7 @@ from typing import Any, Generic, TypeAlias, TypeVar, overload
 
 from offhook.errors import OffhookError
 from offhook.sdk.replies import Reply
+from offhook.sdk.threads import in_thread
 
 EventT = TypeVar("EventT")
 
@@ -102,7 +102,8 @@ async def replies(handler: Handler[Any], event: object, threads: Executor) -> As
     if inspect.isasyncgenfunction(_function(handler)) or inspect.iscoroutinefunction(_function(handler)):
         returned: object = handler(event)
     else:
-        returned = await _in_thread(handler, event, threads)
+        call = functools.partial(contextvars.copy_context().run, _listed, handler, event)
+        returned = await in_thread(threads, call)
     if inspect.isasyncgen(returned):
         async with aclosing(returned) as items:
             async for item in items:
@@ -120,21 +121,6 @@ def _function(handler: object) -> object:
     while isinstance(handler, functools.partial):
         handler = handler.func
     return handler if inspect.isroutine(handler) else type(handler).__call__
-
-
-async def _in_thread(handler: Handler[Any], event: object, threads: Executor) -> object:
-    call = functools.partial(contextvars.copy_context().run, _listed, handler, event)
-    work = asyncio.get_running_loop().run_in_executor(threads, call)
-    cancelled: asyncio.CancelledError | None = None
-    while not work.done():
-        try:
-            await asyncio.wait([work])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        work.exception()
-        raise cancelled
-    return work.result()
 
 
 def _listed(handler: Handler[Any], event: object) -> object:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any, TypeVar
 
 ResultT = TypeVar("ResultT")
@@ -15,9 +16,14 @@ class OwnLoop:
         self._guard = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """The result of `work`; the calling thread waits for it."""
-        return asyncio.run_coroutine_threadsafe(work, self._started()).result()
+    def run(self, work: Coroutine[Any, Any, None], result: Future[ResultT]) -> ResultT:
+        """What `work` sets as the result; the calling thread waits for that, the work may go on."""
+        working = asyncio.run_coroutine_threadsafe(work, self._started())
+        either: list[Future[Any]] = [result, working]
+        wait(either, return_when=FIRST_COMPLETED)
+        if not result.done():
+            working.result()
+        return result.result()
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._guard:
