@@ -59,7 +59,7 @@ async def test_a_farewell_is_heard_to_its_end_before_the_hangup() -> None:
 
 
 async def test_an_immediate_interruption_silences_the_assistant_within_two_ticks() -> None:
-    """(contract D18, D19; house.md section 6)"""
+    """(contract D18, D19; ARCHITECTURE.md: a barge-in is silent 20 ms after it was heard)"""
     answers = on(session_start=[speak("x" * 300, barge_in=IMMEDIATE)])
     async with HandHouse(answers, words=["stop"]) as house:
         caller = await house.dial(WaitUntilSpeaking(500), talk(800))

@@ -375,7 +375,7 @@ async def test_a_call_through_the_process(link: ProcessMediaLink, peer: Peer) ->
 
 
 async def test_the_process_is_killed_and_the_call_goes_on(link: ProcessMediaLink, peer: Peer) -> None:
-    """house.md section 6: the same port, SSRC and sequence; speech continues where it stopped; ticks never go back."""
+    """The same port, SSRC and sequence; speech continues where it stopped; ticks never go back (ARCHITECTURE.md)."""
     row = link.open(peer.terms)
     watcher = Watcher(link, peer)
     spoken = noise(8000 * 3)

@@ -198,7 +198,7 @@ def test_a_call_in_a_hostile_world(
 
 
 def test_late_deadlines_change_nothing() -> None:
-    """`advance` may come late, or not at all before the next fact (house.md section 5)."""
+    """`advance` may come late, or not at all before the next fact (ARCHITECTURE.md, "The core")."""
     flow = replace(CallSettings(SESSION, 0), answer_after_ms=500)
     punctual, late = Conversation(flow), Conversation(flow)
     offered = CallOffered()

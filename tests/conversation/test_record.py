@@ -1,4 +1,4 @@
-"""Facts, settings and orders as JSON: a log alone is enough to have the call again (house.md section 1)."""
+"""Facts, settings and orders as JSON: a log alone is enough to have the call again (ARCHITECTURE.md, principle 3)."""
 
 import json
 from collections.abc import Callable

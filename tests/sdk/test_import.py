@@ -1,4 +1,4 @@
-"""`import offhook` brings in pydantic and the standard library, and says nothing (house, principle 6)."""
+"""`import offhook` brings in pydantic and the standard library, and says nothing (ARCHITECTURE.md, principle 6)."""
 
 import subprocess
 import sys

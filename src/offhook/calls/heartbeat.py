@@ -1,4 +1,4 @@
-"""The beat of the service process: each report of the media process, taken once and in order (house.md section 6)."""
+"""The beat of the service process: each report of the media process, taken once and in order."""
 
 import time
 from collections.abc import Callable, Iterable

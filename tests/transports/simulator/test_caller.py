@@ -351,7 +351,7 @@ async def test_who_heard_nothing_says_so(answered: "Ringing") -> None:
 
 
 async def test_an_outage_shows_as_silence_on_both_sides_and_words_wait(answered: "Ringing") -> None:
-    """House.md section 6: after a stall the RTP timestamp jumps and speech continues where it stopped."""
+    """After a stall the RTP timestamp jumps and speech continues where it stopped (ARCHITECTURE.md)."""
     house = await answered(Say(WORDS))
     house.speak(40)
     house.pass_time(25)

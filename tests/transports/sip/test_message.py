@@ -1,4 +1,4 @@
-"""The tolerant pre-pass: a request with a usable Via is never lost (issue 2, item 6)."""
+"""The tolerant pre-pass: a request with a usable Via is never lost."""
 
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,7 @@ class TestTolerance:
         assert (request.call_id, request.from_tag) == ("c", "1")
 
     def test_a_user_with_an_unescaped_hash_is_read(self) -> None:
-        """Phones dial service codes like this (stack.md 1.3)."""
+        """Phones dial service codes like this."""
         assert reason(MINIMAL.replace(b"sip:100@host SIP", b"sip:*21#@host SIP")) is None
 
     def test_bytes_that_are_no_utf_8_survive(self) -> None:

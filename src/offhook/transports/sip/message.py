@@ -1,6 +1,6 @@
 """Requests and responses as they come in (RFC 3261 section 7), behind a tolerant pre-pass.
 
-A request that has a usable Via is never lost: what is wrong with it is its `defect`, and is answered (issue 2, item 6).
+A request that has a usable Via is never lost: what is wrong with it is its `defect`, and is answered.
 """
 
 import re
