@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from tests.peers.wire import Packet, Wire, audible
 pytestmark = [pytest.mark.peers, pytest.mark.speech]
 
 # Without a pause, so that it is heard until it is cut.
-STORY = "Whenever the telephone rang in the hall of the large house everybody thought that somebody else would go"
+STORY = "Whenever the telephone rang in the hall everybody thought that somebody else would go"
 # Short ones whose first sound is loud at once.
 PROMPTS = (
     *("activated", "calling", "cancelled", "enabled", "hello"),
@@ -81,14 +82,14 @@ async def test_an_immediate_interruption_silences_the_assistant_within_150_ms(
     serve: Serves, phone: Phones, tmp_path: Path
 ) -> None:
     """Contract D18, section 4 `immediate`: median of twenty, from the caller's first loud packet to the assistant's
-    last audible one; and within 40 ms of the detector's onset."""
+    last audible one; and within 40 ms of the detector's onset. The app knows within 120 ms (section 2)."""
 
     def decide(event: Event) -> Answer:
         again = event["type"] in {"session_start", "user_speak", "user_input_timeout"}
         return story("immediate") if again else None
 
     async with ScriptedApp(decide) as app:
-        service = await serve(app.socket)
+        service = await serve(app.socket, flow="end_of_turn_silence_ms = 400")
         caller = await phone()
         ledger = app.ledger
         asked: list[tuple[str, float]] = []
@@ -97,7 +98,7 @@ async def test_an_immediate_interruption_silences_the_assistant_within_150_ms(
             for k, name in enumerate(PROMPTS * 2):
                 ended = len(ledger.of("assistant_speech_ended"))
                 await ledger.until("assistant_speak", ended + 1)
-                path = write_wav(tmp_path / f"{k}.wav", silence(0.3 + k * 0.007), prompt(name), silence(30))
+                path = write_wav(tmp_path / f"{k}.wav", silence(0.2 + k * 0.007), prompt(name), silence(30))
                 asked.append((name, time.time()))
                 await caller.play(path)
                 await ledger.until("assistant_speech_ended", ended + 1)
@@ -107,6 +108,11 @@ async def test_an_immediate_interruption_silences_the_assistant_within_150_ms(
             await service.stop()
             (call,) = service.calls()
             found = [interruption(call, wire, name, at) for name, at in asked]
+            sequence = [packet.sequence for packet in wire.received()]
+
+    began = call.settings.began_at
+    told = [got.at * 1000 - began for got in ledger.received if got.event["type"] == "user_speech_started"]
+    told_after = [next(at for at in told if at > one.detected) - one.onset for one in found]
 
     silent_after = [one.last_heard - one.onset for one in found]
     after_detection = [one.last_heard - one.detected for one in found]
@@ -117,12 +123,15 @@ async def test_an_immediate_interruption_silences_the_assistant_within_150_ms(
         f"voice onset to last audible packet: median {statistics.median(silent_after):.0f} ms, "
         f"max {max(silent_after):.0f}; detector's onset to it: "
         f"median {statistics.median(after_detection):.0f} ms, max {max(after_detection):.0f}"
-        f"; to PlaybackFinished: median {statistics.median(by_the_log):.0f} ms"
+        f"; to PlaybackFinished: median {statistics.median(by_the_log):.0f} ms; "
+        f"voice onset to user_speech_started at the app: median {statistics.median(told_after):.0f} ms"
     )
     assert all(turn["barged_in"] for turn in app.ledger.of("user_speak"))
     assert statistics.median(silent_after) <= 150
     assert statistics.median(after_detection) <= 40
     assert statistics.median(by_the_log) <= 40
+    assert statistics.median(told_after) <= 120
+    assert all((after - before) & 0xFFFF == 1 for before, after in pairwise(sequence))
 
 
 # --- the other strategies, one call each
@@ -211,7 +220,7 @@ async def test_manual_speech_is_cut_by_the_action_and_by_nothing_else(line: Line
     told = next(got.at for got in line.app.ledger.received if got.event["type"] == "user_speak")
     told_ms = told * 1000 - call.settings.began_at
     assert (words["text"], words["barged_in"]) == ("hello world", False)
-    assert told_ms - 40 <= heard[-1] <= told_ms + 150
+    assert told_ms - 40 <= heard[-1] <= told_ms + 250
 
 
 async def test_words_interrupt_when_they_are_long_enough(line: Line) -> None:
@@ -225,7 +234,7 @@ async def test_words_interrupt_when_they_are_long_enough(line: Line) -> None:
     assert (words["text"], words["barged_in"]) == ("hello world", True)
     assert [at for at in heard if at_of(call, VoiceStarted) + 60 < at < enough]
     assert played_ms(call) >= enough - at_of(call, PlaybackStarted)
-    assert enough - 60 <= heard[-1] <= enough + 100
+    assert enough - 60 <= heard[-1] <= enough + 250
 
 
 async def test_words_that_are_too_few_interrupt_nothing_and_arrive(line: Line) -> None:
@@ -250,18 +259,18 @@ async def test_who_keeps_talking_cuts_when_the_protection_ends(line: Line) -> No
     assert words["barged_in"]
     assert at_of(call, VoiceStarted) - heard[0] < 1000
     assert played_ms(call) >= 1500
-    assert 1500 - 60 <= heard[-1] - heard[0] <= 1500 + 100
+    assert 1500 - 60 <= heard[-1] - heard[0] <= 1500 + 250
 
 
 async def test_a_word_inside_the_protection_cuts_nothing_and_the_next_one_does(line: Line) -> None:
     """Contract D18, D19: each turn for itself."""
-    await line.say("immediate", allow_after_ms=2300)
+    await line.say("immediate", allow_after_ms=1900)
     await line.speak("hello")
     await line.app.ledger.until("user_speak")
-    await line.speak("hello-world", after=0.8)
+    await line.speak("hello-world", after=0.5)
     await line.app.ledger.until("user_speak", 2)
     call, heard = await line.over()
 
     assert [turn["barged_in"] for turn in line.app.ledger.of("user_speak")] == [False, True]
-    assert 2300 <= played_ms(call) < line.duration_ms - 300
+    assert 1900 <= played_ms(call) < line.duration_ms - 300
     assert heard[-1] - heard[0] <= played_ms(call) + 40

