@@ -109,6 +109,7 @@ class SipCaller(Watching):
         self._rtp_sequence = secrets.randbits(15)
         self._rtp_timestamp = secrets.randbits(31)
         self._on_beat: Callable[[], None] | None = None
+        self._listening: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -128,6 +129,8 @@ class SipCaller(Watching):
     async def __aexit__(self, *_: object) -> None:
         self._rtp_transport.close()
         self._sip.close()
+        if self._listening is not None:
+            self._listening.close()
 
     # --- signalling
 
@@ -162,6 +165,21 @@ class SipCaller(Watching):
     async def until_hung_up(self, *, seconds: float = 30) -> None:
         """Wait for the service's BYE."""
         await self.until(lambda: self.byes > self._deaf_to_byes, seconds=seconds, told=self.firsts)
+
+    async def lose_connection(self) -> None:
+        """The TCP connection breaks; its port, which the Contact names, is listened on instead."""
+        sock = self._sip.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset: the port is free
+        self._sip.close()
+        await self.hears(1)
+
+        def accepted(stream: asyncio.Transport) -> None:
+            self._sip, self.send_bytes = stream, stream.write
+
+        loop = asyncio.get_running_loop()
+        self._listening = await loop.create_server(
+            lambda: _Stream(self._take_sip, accepted), "127.0.0.1", self._sip_port
+        )
 
     @property
     def byes(self) -> int:
@@ -375,9 +393,18 @@ class _Datagrams(asyncio.DatagramProtocol):
 class _Stream(asyncio.Protocol):
     """Cuts a TCP connection into messages by their Content-Length."""
 
-    def __init__(self, take: Callable[[bytes, tuple[str, int]], None]) -> None:
+    def __init__(
+        self,
+        take: Callable[[bytes, tuple[str, int]], None],
+        made: Callable[[asyncio.Transport], None] = lambda _: None,
+    ) -> None:
         self._take = take
+        self._made = made
         self._data = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._made(transport)
 
     def data_received(self, data: bytes) -> None:
         self._data = (self._data + data).lstrip(b"\r\n")

@@ -47,32 +47,38 @@ async def next_turn_works(caller: SipCaller, app: App, count: int) -> None:
 
 
 async def test_the_media_process_is_killed_while_the_assistant_speaks(serve: "Serves") -> None:
-    """The first packet comes again within a second, of the same stream, and what is said goes on where it stopped."""
+    """Three times. The first packet comes again within a second, of the same stream, from the same port, and what is
+    said goes on where it stopped."""
     sound = hiss(4)
     async with App("websocket", NOTHING_CUTS | {"session_start": [as_audio(sound)]}) as app:
         service = await serve(app.url)
         async with SipCaller(service.udp_port) as caller:
             await caller.dial()
             await caller.hears_sound()
-            await caller.hears(50)
-            killed_at, before = kill(service, MEDIA), len(caller.heard)
+            kills: list[tuple[float, int]] = []
+            for _ in range(3):
+                await caller.hears(40)
+                kills.append((kill(service, MEDIA), len(caller.heard)))
             await app.until_event("assistant_speech_ended")
 
-            seam, _, jump = max(Stream(caller.heard).breaks(), key=lambda step: step[2])
-            last, first = caller.heard[seam - 1 : seam + 1]
-            assert seam in {before, before + 1}
+            jumps = {place: jump for place, _, jump in Stream(caller.heard).breaks()}
+            for killed_at, before in kills:
+                seam = max(range(before, before + 2), key=lambda place: jumps.get(place, 0))
+                last, first = caller.heard[seam - 1 : seam + 1]
+                assert first.at - killed_at < 1.0
+                assert abs(jumps[seam] / 8000 - (first.at - last.at)) < 0.06  # the timestamp has followed the clock
             assert Stream(caller.heard).lost() == []
-            assert first.at - killed_at < 1.0
-            assert first.ssrc == last.ssrc
-            assert abs(jump / 8000 - (first.at - last.at)) < 0.06  # the timestamp has followed the clock
+            assert len({packet.ssrc for packet in caller.heard}) == 1
             said = [packet.payload for packet in caller.heard if packet.payload != SILENCE]
             once = [now for then, now in pairwise([b"", *said]) if now != then]  # sent, and killed before it was noted
             assert b"".join(once) == on_the_wire(sound)
-            assert len(said) - len(once) <= 1
+            assert len(said) - len(once) <= len(kills)
 
             await next_turn_works(caller, app, 1)
+            await app.until_event("assistant_speech_ended", 2)
             await over(caller, app)
-    assert app.types().count("assistant_speech_ended") == app.types().count("assistant_speak") + 1  # the hiss
+    assert app.types().count("assistant_speak") == 1
+    assert app.types().count("assistant_speech_ended") == 2  # one of them of the hiss
 
 
 async def test_the_media_process_is_killed_while_the_caller_speaks(serve: "Serves") -> None:

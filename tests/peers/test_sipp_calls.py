@@ -170,6 +170,20 @@ async def test_a_lost_bye_is_sent_again(serve: "Serves") -> None:
         await all_over(service, 1)
 
 
+async def test_a_telephone_whose_connection_broke_is_called_back_for_the_bye(serve: "Serves") -> None:
+    """RFC 3261 18.1.1: the call goes on without its TCP connection, and the BYE goes to where the Contact points."""
+    async with App("http", {"dtmf_received": [{"type": "hangup"}]}) as app:
+        service = await serve(app.url)
+        async with SipCaller(service.tcp_port, transport="tcp") as caller:
+            await caller.dial()
+            await caller.hears(10)
+            await caller.lose_connection()
+            await caller.hears(10)
+            caller.press("1")
+            await caller.until_hung_up()
+            await app.until_event("session_end")
+
+
 async def test_calls_beyond_the_limit_are_refused_at_once(serve: "Serves", monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten fit, twenty come: ten get 503 with Retry-After, and the others notice nothing."""
     monkeypatch.setenv("OFFHOOK_LIMITS__MAX_CALLS", "10")
