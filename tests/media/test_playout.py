@@ -206,7 +206,7 @@ def interrupted(hand: "Hand", peer: "Peer", loud_from: int, ticks: int) -> None:
 
 
 def test_the_reflex_cuts_in_the_tick_of_the_onset(hand: "Hand") -> None:
-    """house.md section 6: a barge-in is silent 20 ms after it was heard."""
+    """A barge-in is silent 20 ms after it was heard (ARCHITECTURE.md)."""
     lease, peer = hand.call()
     hand.play(lease, 1, np.full(24000, 9000, np.int16))
     hand.order(StopOnVoiceOnset(lease, 1, 0))
@@ -310,7 +310,7 @@ def test_packets_keep_sequence_and_timestamp_over_their_wrap(hand: "Hand") -> No
 
 
 def test_after_a_stall_nothing_bursts_and_speech_continues_where_it_stopped(hand: "Hand", speech: Samples) -> None:
-    """house.md section 6: the RTP timestamp jumps."""
+    """The RTP timestamp jumps (ARCHITECTURE.md)."""
     lease, peer = hand.call()
     hand.play(lease, 1, speech[:8000])
     hand.tick(20)

@@ -64,7 +64,7 @@ def original(rows: int) -> Original:
 
 @pytest.mark.speech
 def test_on_human_speech_it_equals_onnxruntime_within_1e_4(speech: Floats) -> None:
-    """House.md section 6, stack.md 3.2: many rows, each at another place of two minutes of speech."""
+    """Many rows, each at another place of two minutes of speech."""
     chunks = len(speech) // ROWS // CHUNK
     offsets = np.arange(ROWS) * (len(speech) // ROWS)
     detector, reference, rows = VoiceDetector(ROWS), original(ROWS), np.arange(ROWS)

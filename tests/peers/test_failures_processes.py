@@ -1,4 +1,4 @@
-"""A process of the house is killed during a call: the call goes on (house.md section 6)."""
+"""A process of the house is killed during a call: the call goes on (ARCHITECTURE.md, "Ownership")."""
 
 import asyncio
 import os

@@ -93,7 +93,7 @@ class StopAudio:
 
 @dataclass(frozen=True, slots=True)
 class StopOnVoiceOnset:
-    """Arm the reflex for this utterance, from `not_before_ms` after its first packet on (house.md section 6)."""
+    """Arm the reflex for this utterance, from `not_before_ms` after its first packet on."""
 
     lease: int
     utterance: int
