@@ -113,15 +113,6 @@ class Service:
                 assert not self._ended, f"the service has ended: {self.text()}"
                 await self._told.wait()
 
-    async def call_ended(self, number: int = 1) -> str:
-        """Wait until `number` calls have ended; gives the session id of the last of them."""
-        async with asyncio.timeout(30), self._told:
-            await self._told.wait_for(lambda: self._ended or len(self._ended_calls()) >= number)
-        return self._ended_calls()[number - 1]
-
-    def _ended_calls(self) -> list[str]:
-        return [str(line["session_id"]) for line in self.lines if line.get("event") == "call_ended"]
-
     def text(self) -> str:
         """Its log so far, for messages."""
         return "\n".join(json.dumps(line) for line in self.lines)
