@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offhook.audio.g711 import encode_alaw, encode_ulaw
+from tests.peers.sip_sockets import Connection, Datagrams, Message, bound, read_message
 from tests.peers.watching import Watching
 
 SILENCE = b"\xff" * 160
@@ -34,37 +35,6 @@ class Heard:
     timestamp: int
     ssrc: int
     payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One SIP message: its first line, its headers by lower-case name, its body."""
-
-    first: str
-    headers: dict[str, list[str]]
-    body: str
-
-    @property
-    def status(self) -> int:
-        """The status of a response; 0 for a request."""
-        return int(self.first.split()[1]) if self.first.startswith("SIP/2.0") else 0
-
-    @property
-    def method(self) -> str:
-        return self["cseq"].split()[1]
-
-    def __getitem__(self, name: str) -> str:
-        return self.headers[name][0]
-
-
-def read_message(data: bytes) -> Message:
-    head, _, body = data.decode(errors="replace").partition("\r\n\r\n")
-    first, *lines = head.split("\r\n")
-    headers: dict[str, list[str]] = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        headers.setdefault(name.strip().lower(), []).append(value.strip())
-    return Message(first, headers, body)
 
 
 class SipCaller(Watching):
@@ -113,15 +83,15 @@ class SipCaller(Watching):
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self.rtp = _bound()
-        self._rtp_transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self._take_rtp), sock=self.rtp)
+        self.rtp = bound()
+        self._rtp_transport, _ = await loop.create_datagram_endpoint(lambda: Datagrams(self._take_rtp), sock=self.rtp)
         address = ("127.0.0.1", self._port)
         self._sip: asyncio.BaseTransport
         if self._transport == "udp":
-            datagrams, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self._take_sip), remote_addr=address)
+            datagrams, _ = await loop.create_datagram_endpoint(lambda: Datagrams(self._take_sip), remote_addr=address)
             self._sip, self.send_bytes = datagrams, datagrams.sendto
         else:
-            stream, _ = await loop.create_connection(lambda: _Stream(self._take_sip), *address)
+            stream, _ = await loop.create_connection(lambda: Connection(self._take_sip), *address)
             self._sip, self.send_bytes = stream, stream.write
         self._sip_port = int(self._sip.get_extra_info("sockname")[1])
         return self
@@ -178,7 +148,7 @@ class SipCaller(Watching):
 
         loop = asyncio.get_running_loop()
         self._listening = await loop.create_server(
-            lambda: _Stream(self._take_sip, accepted), "127.0.0.1", self._sip_port
+            lambda: Connection(self._take_sip, accepted), "127.0.0.1", self._sip_port
         )
 
     @property
@@ -372,46 +342,3 @@ class Stream:
     def lost(self) -> list[int]:
         """The places at which packets are missing, doubled or out of order."""
         return [place for place, step, _ in self.breaks() if step != 1]
-
-
-def _bound() -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-    sock.bind(("127.0.0.1", 0))
-    sock.setblocking(False)
-    return sock
-
-
-class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, take: Callable[[bytes, tuple[str, int]], None]) -> None:
-        self._take = take
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self._take(data, addr)
-
-
-class _Stream(asyncio.Protocol):
-    """Cuts a TCP connection into messages by their Content-Length."""
-
-    def __init__(
-        self,
-        take: Callable[[bytes, tuple[str, int]], None],
-        made: Callable[[asyncio.Transport], None] = lambda _: None,
-    ) -> None:
-        self._take = take
-        self._made = made
-        self._data = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._made(transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._data = (self._data + data).lstrip(b"\r\n")
-        while b"\r\n\r\n" in self._data:
-            head = self._data.index(b"\r\n\r\n") + 4
-            length = int(read_message(self._data[:head])["content-length"])
-            if len(self._data) < head + length:
-                return
-            whole, self._data = self._data[: head + length], self._data[head + length :].lstrip(b"\r\n")
-            self._take(whole, ("", 0))

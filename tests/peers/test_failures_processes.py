@@ -67,6 +67,7 @@ async def test_the_media_process_is_killed_while_the_assistant_speaks(serve: "Se
                 last, first = caller.heard[seam - 1 : seam + 1]
                 assert first.at - killed_at < 1.0
                 assert abs(jumps[seam] / 8000 - (first.at - last.at)) < 0.06  # the timestamp has followed the clock
+            assert [line["rows"] for line in service.lines if line["event"] == "media_restarted"] == [1, 1, 1]
             assert Stream(caller.heard).lost() == []
             assert len({packet.ssrc for packet in caller.heard}) == 1
             said = [packet.payload for packet in caller.heard if packet.payload != SILENCE]

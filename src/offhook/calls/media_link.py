@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+import structlog
+
 from offhook.calls.media_process import MediaProcess
 from offhook.calls.media_rows import MediaRows, Row
 from offhook.calls.rtp_ports import PortSpan, RtpPorts
@@ -22,6 +24,8 @@ from offhook.media.shared_audio import Samples, SharedLoops, SharedTable, TableS
 from offhook.media.voice_activity import Detector
 from offhook.media.voice_detector import VoiceDetector
 from offhook.media.worker import Arrived, SharedAudio, Worker, detector_rows
+
+logger = structlog.get_logger()
 
 __all__ = ["InProcessMediaLink", "MediaLink", "ProcessMediaLink", "Row"]
 
@@ -288,6 +292,7 @@ class ProcessMediaLink(MediaRows):
         self.restarts += 1
         self._silent_ms = TICK_MS
         self._process = MediaProcess(self._hello, self._memory)
+        logger.warning("media_restarted", rows=self.rows_open, restarts=self.restarts, pid=self.pid)
         for command, sock in self.replay():
             self._process.send(command, sock)
 
