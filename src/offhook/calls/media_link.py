@@ -25,9 +25,9 @@ from offhook.media.voice_activity import Detector
 from offhook.media.voice_detector import VoiceDetector
 from offhook.media.worker import Arrived, SharedAudio, Worker, detector_rows
 
-logger = structlog.get_logger()
-
 __all__ = ["InProcessMediaLink", "MediaLink", "ProcessMediaLink", "Row"]
+
+logger = structlog.get_logger()
 
 SILENT_LINK_MS: Final = 60
 """After so long without a report, reports are made here from the clock."""
