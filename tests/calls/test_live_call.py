@@ -58,6 +58,21 @@ async def test_a_farewell_is_heard_to_its_end_before_the_hangup() -> None:
         assert span.end_ms - span.start_ms >= len("A rather long farewell") * 20 - 20
 
 
+async def test_last_words_get_the_time_to_leave_the_telephones_buffer() -> None:
+    """(contract D6) A BYE empties that buffer unheard, so it comes 200 ms after the farewell; without one, at once."""
+    farewell = [speak("Bye"), {"type": "hangup"}]
+    async with HandHouse(on(session_start=farewell)) as house:
+        caller = await house.dial()
+        await house.until(lambda: caller.ending is not None)
+        at = {line["fact"]["type"]: line["at"] for line in house.log() if "fact" in line}
+        assert at["CallerHungUp"] - at["PlaybackFinished"] == 200
+    async with HandHouse(on(session_start=[{"type": "hangup"}])) as house:
+        caller = await house.dial()
+        await house.until(lambda: caller.ending is not None)
+        at = {line["fact"]["type"]: line["at"] for line in house.log() if "fact" in line}
+        assert at["CallerHungUp"] - at["ActionsArrived"] <= 20
+
+
 async def test_an_immediate_interruption_silences_the_assistant_within_two_ticks() -> None:
     """(contract D18, D19; ARCHITECTURE.md: a barge-in is silent 20 ms after it was heard)"""
     answers = on(session_start=[speak("x" * 300, barge_in=IMMEDIATE)])
