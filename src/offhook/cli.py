@@ -86,9 +86,16 @@ def _add_dev(commands: Any) -> None:
     dev.add_argument("--no-reload", action="store_true", help="leave the app as it was at the start")
     dev.add_argument("--allow-from", action="append", default=[], metavar="NETWORK", help="take calls from there too")
     _add_listening(dev)
+    _add_token(dev)
     dev.set_defaults(
-        options=lambda a: DevOptions(a.app, not a.no_reload, tuple(a.sip or SIP_LISTEN), a.http, tuple(a.allow_from))
+        options=lambda a: DevOptions(
+            a.app, not a.no_reload, tuple(a.sip or SIP_LISTEN), a.http, tuple(a.allow_from), a.token
+        )
     )
+
+
+def _add_token(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--token", help="sent to the app at a URL as X-API-TOKEN")
 
 
 def _add_listening(command: argparse.ArgumentParser) -> None:
@@ -101,7 +108,7 @@ def _add_chat(commands: Any) -> None:
     chat.add_argument("app", help=_APP_HELP)
     chat.add_argument("--from", dest="caller", default="+4915123456789", help="my number, as the app sees it")
     chat.add_argument("--to", dest="called", default="+4921155660", help="the number I called, as the app sees it")
-    chat.add_argument("--token", help="sent to a webhook as X-API-TOKEN")
+    _add_token(chat)
     chat.set_defaults(options=lambda a: ChatOptions(a.app, a.caller, a.called, a.token))
 
 
@@ -113,7 +120,8 @@ def _add_call(commands: Any) -> None:
     call.add_argument("--say", metavar="TEXT", help="the same, in the embedded voice; both may be mixed", **turn)
     call.add_argument("--record", type=Path, help="a WAV of the call: caller left, assistant right")
     call.add_argument("--log", type=Path, help="the call's log, for offhook replay")
-    call.set_defaults(options=lambda a: CallOptions(a.app, tuple(a.turns), a.record, a.log))
+    _add_token(call)
+    call.set_defaults(options=lambda a: CallOptions(a.app, tuple(a.turns), a.record, a.log, a.token))
 
 
 def _add_serve(commands: Any) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from offhook.app_links.app_link import AnswerCame, AppFact, AppLink
 from offhook.audio.wav import wav_bytes
-from offhook.calls.call_log import LogSink, MemorySink
+from offhook.calls.call_log import CallWatcher, LogSink, MemorySink
 from offhook.calls.call_register import CallRegister
 from offhook.calls.flow import Dialled, Flow
 from offhook.calls.heartbeat import Heartbeat, stopped
@@ -136,6 +136,7 @@ class HandHouse:
         self.logs = MemoryLogs()
         self.simulator = SimulatorListener()
         self.apps: list[AppInMemory] = []
+        self.watch: Callable[[Session], CallWatcher | None] = lambda _: None
         self.flow = Flow(
             id="test",
             account_id="account",
@@ -152,6 +153,7 @@ class HandHouse:
             logs=self.logs,
             max_calls=max_calls,
             retry_after_seconds=5,
+            watch=self._watch,
         )
 
     # --- what the register asks
@@ -161,6 +163,9 @@ class HandHouse:
 
     def _call_settings(self, session: Session, began_at: int) -> CallSettings:
         return CallSettings(session=session, began_at=began_at, **self._settings)
+
+    def _watch(self, session: Session) -> CallWatcher | None:
+        return self.watch(session)
 
     def _open_app(self, session_id: str, url: str | None, tasks: asyncio.TaskGroup) -> AppLink:
         del url, tasks

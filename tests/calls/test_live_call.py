@@ -263,3 +263,32 @@ async def test_a_fault_in_one_call_ends_that_call_only() -> None:
         assert house.events()[-1] == "session_end"
         assert well.is_connected
         assert any("internal error" in str(record.get("note")) for record in house.log())
+
+
+class BrokenWatcher:
+    """Fails at the first order it is shown, and at everything after that."""
+
+    def fact(self, at: int, fact: object) -> None:
+        """Facts are fine."""
+
+    def order(self, at: int, order: object) -> None:
+        raise OSError("nobody reads")
+
+    def note(self, at: int, text: str) -> None:
+        raise OSError("nobody reads")
+
+    def close(self) -> None:
+        raise OSError("nobody reads")
+
+
+async def test_what_breaks_while_a_broken_call_is_ended_reaches_no_other_call() -> None:
+    """The outer wall (house rule 7)."""
+    async with HandHouse() as house:
+        well = await house.dial()
+        house.watch = lambda _: BrokenWatcher()
+        broken = await house.dial()
+        await house.until(lambda: broken.ending is not None)
+        await house.until(lambda: house.register.calls_in_progress() == 1)
+        await house.tick(10)
+        assert well.is_connected
+        assert house.link.rows_open == 1

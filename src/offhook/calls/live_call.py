@@ -118,13 +118,16 @@ class LiveCall:
 
     async def run(self) -> None:
         """Live until the call is over and its last event is delivered. A failure in here ends this call only."""
-        async with asyncio.TaskGroup() as links:
-            try:
-                await self._live(links)
-                if self._failure is not None:
-                    self._give_up(self._failure)
-            finally:
-                await self._close()
+        try:
+            async with asyncio.TaskGroup() as links:
+                try:
+                    await self._live(links)
+                    if self._failure is not None:
+                        self._give_up(self._failure)
+                finally:
+                    await self._close()
+        except* Exception as failures:
+            logger.error("call_ended_badly", session_id=self.session.id, exc_info=failures)
 
     async def _live(self, links: asyncio.TaskGroup) -> None:
         try:
@@ -341,12 +344,13 @@ class LiveCall:
     def _give_up(self, failure: BaseException) -> None:
         """The call ends with its `session_end`, and the log says why."""
         logger.error("call_failed", session_id=self.session.id, exc_info=failure)
-        self._note(f"internal error: {failure!r}")
-        self._inbox.clear()
         self._leg.hang_up("internal_error")
+        self._inbox.clear()
+        self._note(f"internal error: {failure!r}")
         self.happened(CallerHungUp("internal_error"))
 
     async def _close(self) -> None:
+        self._leg.hang_up("call_over")
         lease = self.lease
         if lease is not None:
             self._link.close(lease)
@@ -354,5 +358,4 @@ class LiveCall:
             await stream.close()
         for app in self._apps:
             await app.close()
-        self._leg.hang_up("call_over")
         self._log.close()

@@ -106,6 +106,10 @@ class Assistant:
         self.on_user_input_timeout = _slot("on_user_input_timeout", on_user_input_timeout)
         self.on_session_end = _slot("on_session_end", on_session_end)
 
+    def expect_token(self, token: str) -> None:
+        """Accept this token and no other from now on: for whoever serves the assistant and calls it (`offhook dev`)."""
+        self._token = token
+
     @classmethod
     def create(cls, **options: Any) -> Self:
         """The constructor under the name of the AI Flow documents; the same options."""

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import secrets
 import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +18,7 @@ from offhook.sdk.assistant import Assistant
 from offhook.service.app_loader import is_url, load_app
 
 APP_VARIABLE: Final = "OFFHOOK_SERVED_APP"
+TOKEN_VARIABLE: Final = "OFFHOOK_SERVED_TOKEN"  # noqa: S105 - a name
 STARTS_WITHIN_SECONDS: Final = 30.0
 
 
@@ -28,6 +31,7 @@ def served_app() -> Any:
     try:
         found = load_app(name)
         if isinstance(found, Assistant):
+            found.expect_token(os.environ[TOKEN_VARIABLE])
             return found
         raise SettingsInvalid(
             f"{name} is a {type(found).__name__}, not an offhook.Assistant.",
@@ -38,26 +42,36 @@ def served_app() -> Any:
         sys.exit(str(error))
 
 
+@dataclass(frozen=True, slots=True)
+class RunningApp:
+    """Where the app is reached, and the token that it expects."""
+
+    url: str
+    token: str | None
+
+
 @asynccontextmanager
-async def running_app(app: str, *, reload: bool) -> AsyncIterator[str]:
-    """The address of the app: a URL as it is, anything else served here, on a WebSocket.
+async def running_app(app: str, *, reload: bool, token: str | None = None) -> AsyncIterator[RunningApp]:
+    """The app: a URL as it is, with the developer's `token`; anything else served here, on a WebSocket, with a token
+    that only the two of us know.
 
     Raises SettingsInvalid when the app cannot be loaded; what its own code raised is on standard error.
     """
     if is_url(app):
-        yield app
+        yield RunningApp(app, token)
         return
+    secret = secrets.token_urlsafe()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         process = await asyncio.create_subprocess_exec(
             *_command(app, listening.fileno(), reload=reload),
-            env={**os.environ, APP_VARIABLE: app},
+            env={**os.environ, APP_VARIABLE: app, TOKEN_VARIABLE: secret},
             pass_fds=(listening.fileno(),),
             start_new_session=True,
         )
         try:
             await _answers(port, process, app)
-            yield f"ws://127.0.0.1:{port}/"
+            yield RunningApp(f"ws://127.0.0.1:{port}/", secret)
         finally:
             if process.returncode is None:
                 process.terminate()

@@ -7,7 +7,7 @@ from pathlib import Path
 from offhook.calls.timeline import Timeline
 from offhook.errors import OffhookError, SettingsInvalid
 from offhook.protocol.session import Session
-from offhook.service.app_process import running_app
+from offhook.service.app_process import RunningApp, running_app
 from offhook.service.commands.options import CallOptions
 from offhook.service.commands.terminal import Terminal
 from offhook.service.event_loop import run_in_loop
@@ -39,12 +39,12 @@ def _turn(turn: Path | str) -> Say | SayText:
         raise SettingsInvalid(f"{turn}: {error.message}", remedy=error.remedy) from error
 
 
-def call_settings(app: str, logs: Path) -> Settings:
+def call_settings(app: RunningApp, logs: Path) -> Settings:
     """Settings for one simulated call: no SIP, one flow."""
     tree = {
         "sip": {"listen": []},
         "storage": {"call_logs": str(logs)},
-        "flow": [{"id": "call", "app": app, "numbers": ["*"]}],
+        "flow": [{"id": "call", "app": app.url, "token": app.token, "numbers": ["*"]}],
     }
     return from_tree(tree, {}, source="the command line")
 
@@ -57,8 +57,8 @@ async def _call(options: CallOptions, turns: list[Say | SayText], terminal: Term
         return Timeline(terminal.line)
 
     with tempfile.TemporaryDirectory(prefix="offhook-call-") as logs:
-        async with running_app(options.app, reload=False) as url:
-            async with open_house(call_settings(url, Path(logs)), watch=watch) as house:
+        async with running_app(options.app, reload=False, token=options.token) as app:
+            async with open_house(call_settings(app, Path(logs)), watch=watch) as house:
                 simulator = SimulatorListener(SpokenTexts(house.engines.voices[EMBEDDED_VOICE]))
                 await simulator.start()
                 async with asyncio.TaskGroup() as tasks:

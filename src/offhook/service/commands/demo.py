@@ -51,8 +51,8 @@ async def _demo(options: DemoOptions, terminal: Terminal) -> None:
 
     terminal.line("Starting the sample assistant, the voice (espeak-ng) and the ear (pocketsphinx, English) …", "grey")
     with tempfile.TemporaryDirectory(prefix="offhook-demo-") as logs:
-        async with running_app(ASSISTANT, reload=False) as url:
-            settings = _with_logs(dev_settings(url, sip=options.sip, http=options.http), Path(logs))
+        async with running_app(ASSISTANT, reload=False) as app:
+            settings = _with_logs(dev_settings(app, sip=options.sip, http=options.http), Path(logs))
             async with open_house(settings, watch=watch) as house:
                 simulator = SimulatorListener(SpokenTexts(house.engines.voices[EMBEDDED_VOICE]))
                 listeners: list[Listener] = [simulator]

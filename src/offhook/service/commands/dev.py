@@ -2,7 +2,7 @@
 
 from offhook.calls.timeline import Timeline
 from offhook.protocol.session import Session
-from offhook.service.app_process import running_app
+from offhook.service.app_process import RunningApp, running_app
 from offhook.service.commands.options import DevOptions
 from offhook.service.commands.terminal import Terminal
 from offhook.service.event_loop import run_in_loop
@@ -20,13 +20,13 @@ def run(options: DevOptions, terminal: Terminal) -> int:
     return 0
 
 
-def dev_settings(app: str, *, sip: tuple[str, ...], http: str, allow_from: tuple[str, ...] = ()) -> Settings:
+def dev_settings(app: RunningApp, *, sip: tuple[str, ...], http: str, allow_from: tuple[str, ...] = ()) -> Settings:
     """Settings without a file: one flow for every number. Raises SettingsInvalid for an address that is none."""
     tree = {
         "http": {"listen": http},
         "sip": {"listen": list(sip), "allow_from": ["127.0.0.0/8", "::1/128", *allow_from]},
         "limits": {"drain_seconds": 0, "farewell_seconds": 3},
-        "flow": [{"id": "dev", "app": app, "numbers": ["*"]}],
+        "flow": [{"id": "dev", "app": app.url, "token": app.token, "numbers": ["*"]}],
     }
     return from_tree(tree, {}, source="the command line")
 
@@ -45,8 +45,8 @@ async def _serve(options: DevOptions, terminal: Terminal) -> None:
         terminal.line(f"call {session.id} from {session.from_phone_number} to {session.to_phone_number}", "yellow")
         return Timeline(terminal.line)
 
-    async with running_app(options.app, reload=options.reload) as url:
-        settings = dev_settings(url, sip=options.sip, http=options.http, allow_from=options.allow_from)
+    async with running_app(options.app, reload=options.reload, token=options.token) as app:
+        settings = dev_settings(app, sip=options.sip, http=options.http, allow_from=options.allow_from)
         async with open_house(settings, watch=watch) as house:
 
             def ready() -> None:

@@ -17,13 +17,15 @@ class DemoOptions:
 
 @dataclass(frozen=True, slots=True)
 class DevOptions:
-    """`offhook dev`: `app` is a file, a module or a URL; `reload` loads a file again when it or its folder changes."""
+    """`offhook dev`: `app` is a file, a module or a URL; `reload` loads a file again when it or its folder changes;
+    `token` goes to an app at a URL as X-API-TOKEN, here and in `offhook call`."""
 
     app: str
     reload: bool
     sip: tuple[str, ...]
     http: str
     allow_from: tuple[str, ...]
+    token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class CallOptions:
     turns: tuple[Path | str, ...]
     record: Path | None
     log: Path | None
+    token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """The person in front of a command: lines out, lines in."""
 
 import asyncio
+import os
 import sys
+from pathlib import Path
 from typing import Final, TextIO
 
 _COLOURS: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "grey": "90"}
@@ -11,7 +13,7 @@ class Terminal:
     """Two text streams; colours only where they can be seen."""
 
     def __init__(self, out: TextIO | None = None, incoming: TextIO | None = None) -> None:
-        self._out: Final = out if out is not None else sys.stdout
+        self._out = out if out is not None else sys.stdout
         self._incoming: Final = incoming if incoming is not None else sys.stdin
         self._coloured: Final = self._out.isatty()
 
@@ -19,8 +21,12 @@ class Terminal:
         """Write one line, at once."""
         if colour is not None and self._coloured:
             text = f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
-        self._out.write(f"{text}\n")
-        self._out.flush()
+        try:
+            self._out.write(f"{text}\n")
+            self._out.flush()
+        except BrokenPipeError:
+            # Whoever read along (`| head`) has gone; a call in progress goes on without being shown.
+            self._out = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open until the process ends
 
     def ask(self, prompt: str) -> str | None:
         """Wait for a line; None when there will be no more (Ctrl-D)."""
