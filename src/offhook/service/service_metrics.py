@@ -33,6 +33,35 @@ ABOUT: Final = {
 }
 
 
+class CountingMedia(Protocol):
+    """The way to the media process, with what it has counted."""
+
+    @property
+    def late_ticks(self) -> int: ...
+
+    @property
+    def restarts(self) -> int: ...
+
+    @property
+    def rows_open(self) -> int: ...
+
+
+class MediaMetrics:
+    """The numbers of the media process."""
+
+    def __init__(self, media: CountingMedia) -> None:
+        self._media: Final = media
+
+    def metrics(self) -> Iterator[Metric]:
+        """The numbers as they are now."""
+        media = self._media
+        late = "Ticks of the media clock that began more than 5 ms late, or never."
+        yield Metric("offhook_media_late_ticks_total", "counter", late, media.late_ticks)
+        restarts = "How often the media process was started again."
+        yield Metric("offhook_media_restarts_total", "counter", restarts, media.restarts)
+        yield Metric("offhook_media_rows_open", "gauge", "Calls that the media process carries.", media.rows_open)
+
+
 class ServiceMetrics:
     """The numbers of the call register and of the call logs."""
 
