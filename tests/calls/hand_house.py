@@ -39,6 +39,7 @@ Answers: TypeAlias = Callable[[Json], list[Json]]
 
 EPOCH = 1_800_000_000_000
 IDLE_TURNS = 12
+LOOP_SAMPLES = 1 << 17
 RATE = 16000
 
 
@@ -131,7 +132,7 @@ class HandHouse:
         self._number = number
         self.voice = voice or ScriptedSynthesizer(ScriptedVoiceSettings(rate=RATE, ms_per_character=20))
         self.ear = ScriptedTranscriber(ScriptedEarSettings(words))
-        self.link = InProcessMediaLink(detector=LoudnessDetector())
+        self.link = InProcessMediaLink(detector=LoudnessDetector(), loop_samples=LOOP_SAMPLES)
         self.heart = Heartbeat(self.link, epoch=EPOCH, clock=stopped)
         self.logs = MemoryLogs()
         self.simulator = SimulatorListener()

@@ -13,7 +13,7 @@ from offhook.conversation.record import order_to_record, replay_steps
 from offhook.protocol.actions import Speak
 from offhook.speech.synthesizers.scripted import ScriptedSynthesizer, ScriptedVoiceSettings
 from offhook.transports.simulator.steps import Hold, Press, Resume, Wait, WaitUntilQuiet, WaitUntilSpeaking
-from tests.calls.hand_house import HandHouse, Json, on, speak, talk, tone, wav
+from tests.calls.hand_house import LOOP_SAMPLES, HandHouse, Json, on, speak, talk, tone, wav
 
 IMMEDIATE = {"strategy": "immediate"}
 
@@ -135,6 +135,14 @@ async def test_a_loop_that_is_no_audio_is_noted_and_the_call_goes_on() -> None:
         caller = await house.dial()
         await house.until(lambda: bool(caller.heard))
         assert "assistant_speak" in house.events()
+
+
+async def test_a_loop_for_which_there_is_no_room_is_noted_and_the_call_goes_on() -> None:
+    endless = {"type": "mix_audio", "audio": wav(np.zeros(LOOP_SAMPLES + 1, np.int16))}
+    async with HandHouse(on(session_start=[endless], dtmf_received=[speak("still here")])) as house:
+        caller = await house.dial(Wait(500), Press("1"))
+        await house.until(lambda: bool(caller.heard))
+        assert any("background loop not played" in str(record.get("note")) for record in house.log())
 
 
 async def test_gathered_digits_arrive_as_one_turn() -> None:

@@ -222,10 +222,9 @@ class Hands:
     async def _start_loop(self, row: Row, audio: str, volume: float) -> None:
         try:
             samples = await asyncio.to_thread(_decode_loop, audio, row.rate)
+            self._link.loop(row.lease, samples if samples.size else None, volume)
         except OffhookError as error:
             self._note(f"background loop not played: {error}")
-            return
-        self._link.loop(row.lease, samples if samples.size else None, volume)
 
 
 def _decode_loop(audio: str, rate: int) -> Samples:
