@@ -1,5 +1,7 @@
 """A call as people read it."""
 
+import pytest
+
 from offhook.calls.timeline import Timeline
 from offhook.conversation.inputs import (
     ActionsArrived,
@@ -9,6 +11,7 @@ from offhook.conversation.inputs import (
     CallHeld,
     DigitPressed,
     FinalWords,
+    Input,
     PartialWords,
     PlaybackFinished,
     PlaybackStarted,
@@ -25,8 +28,9 @@ from offhook.conversation.outputs import (
     StartTransfer,
     StopPlayback,
 )
-from offhook.protocol.actions import Audio, Speak
-from offhook.protocol.events import SessionStart, UserSpeak
+from offhook.protocol.actions import Audio, BargeIn, Speak
+from offhook.protocol.events import AssistantSpeak, SessionStart, UserSpeak
+from offhook.protocol.forgiving_reader import APP_ERROR
 from offhook.protocol.json_codec import RefusedAction
 from offhook.protocol.session import Session
 from tests.calls.hand_house import tone, wav
@@ -84,23 +88,61 @@ def test_every_kind_of_line() -> None:
     timeline.order(61, Dropped("late", "[0]", "Send it earlier."))
     timeline.order(62, Ignored(CallHeld(), "call ringing"))
     timeline.note(63, "a note")
+    timeline.note(64, "answer to event 3 after 40 ms")
+    timeline.note(65, f"{APP_ERROR}on_user_speak failed: TypeError: 3")
     timeline.fact(70, CallerHungUp("caller_hung_up"))
     timeline.close()
     assert lines == [
         "   0.000  → session_start",
         "   0.000    call answered",
         "   0.005  ← audio audio='(3 kB WAV)'",
-        "   0.005  ! action refused (missing at [0].text): Add 'text'.",
         "   0.020  ○ assistant: (audio)",
         "   0.030    caller … hel",
         "   0.035  ● caller: nothing that could be understood",
         "   0.040  ● caller presses 7",
         "   0.045  ! The app answered 500.",
-        "   0.050    interrupted: stop #1",
-        "   0.060    assistant cut by the caller's voice after 0.04 s  (#1)",
+        "   0.050    assistant is interrupted",
+        "   0.060    assistant is interrupted by the caller's voice, after 0.04 s",
         "   0.060    transfer to +4930123456",
-        "   0.061  ! dropped (late at [0]): Send it earlier.",
+        "   0.061  ! action dropped (late at [0]): Send it earlier.",
         "   0.062  · ignored in call ringing: CallHeld",
         "   0.063  · a note",
+        "   0.065  ! the app: on_user_speak failed: TypeError: 3",
         "   0.070    call over (caller hung up)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("fact", "by_whom"),
+    [
+        (PartialWords(1, "stop"), " by the caller's words"),
+        (FinalWords(1, "stop"), " by the caller's words"),
+        (VoiceStarted(), " by the caller's voice"),
+        (DigitPressed("1"), " by the caller's key"),
+        (ActionsArrived((BargeIn(),)), " by the app's barge_in"),
+        (ActionsArrived((Speak(text="hi"),), 2), " by the app's answer"),
+    ],
+)
+def test_an_interruption_says_whose_it_is(fact: Input, by_whom: str) -> None:
+    lines: list[str] = []
+    timeline = Timeline(lines.append)
+    timeline.order(0, Say(1, "a long story", None, None))
+    timeline.fact(20, PlaybackStarted(1))
+    timeline.fact(900, fact)
+    timeline.order(900, StopPlayback(1))
+    assert lines[-1] == f"   0.900    assistant is interrupted{by_whom}"
+
+
+def test_an_utterance_that_was_never_heard_is_not_interrupted() -> None:
+    lines: list[str] = []
+    timeline = Timeline(lines.append)
+    timeline.order(0, StopPlayback(1))
+    assert lines == []
+
+
+def test_what_is_said_stands_there_once() -> None:
+    lines: list[str] = []
+    timeline = Timeline(lines.append)
+    speaks = AssistantSpeak(text="hello there", duration_ms=1234, speech_started_at=1, session=SESSION)
+    timeline.order(7, SendEvent(1, speaks))
+    assert lines == ["   0.007  → assistant_speak (1.23 s)"]

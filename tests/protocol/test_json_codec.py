@@ -122,6 +122,7 @@ def test_what_is_no_action_leaves_a_note() -> None:
     """Contract D28."""
     (note,) = read({"error": "database is down"}).notes
     assert (note.code, note.path) == ("no_action", "")
+    assert note.message == "the app reports: database is down"
     (note,) = read({"type": "spek", "text": "hi"}).notes
     assert note.remedy == "Did you mean 'speak'?"
 

@@ -33,5 +33,6 @@ class AnswerReading:
 def note_texts(notes: tuple[Note, ...]) -> tuple[str, ...]:
     """One line for each note."""
     return tuple(
-        f"{note.path}: {note.message} {note.remedy}" if note.path else f"{note.message} {note.remedy}" for note in notes
+        (f"{note.path}: {note.message} {note.remedy}" if note.path else f"{note.message} {note.remedy}").rstrip()
+        for note in notes
     )

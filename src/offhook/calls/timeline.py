@@ -37,9 +37,13 @@ from offhook.conversation.outputs import (
     StartTransfer,
     StopPlayback,
 )
-from offhook.protocol.actions import Action
-from offhook.protocol.events import UserSpeak
+from offhook.protocol.actions import Action, BargeIn
+from offhook.protocol.events import AssistantSpeak, Event, UserSpeak
+from offhook.protocol.forgiving_reader import APP_ERROR
 from offhook.protocol.json_codec import event_to_json
+
+# Notes of the log that say nothing which another line, or the ⏱ line, does not say.
+_ONLY_IN_THE_LOG: Final = "answer to event "
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +83,12 @@ class Timeline:
         self._partial_words: Final = partial_words
         self._turn = TurnTimes()
         self._spoken: Final[dict[int, str]] = {}
+        self._begun: Final[set[int]] = set()
+        self._latest: Input | None = None
 
     def fact(self, at: Ms, fact: Input) -> None:
         """A fact, as it happened."""
+        self._latest = fact
         match fact:
             case CallConnected():
                 self._line(at, "    ", "call answered")
@@ -99,18 +106,19 @@ class Timeline:
                 self._turn = replace(self._turn, words_known=at)
             case DigitPressed(digit):
                 self._line(at, "  ● ", f"caller presses {digit}")
-            case ActionsArrived(actions, answers, refused):
+            case ActionsArrived(actions, answers):
+                # What of it is refused comes as an order of the core (`Dropped`), with its message.
                 self._actions(at, actions, answers)
-                for refusal in refused:
-                    self._line(at, "  ! ", f"action refused ({refusal.code} at {refusal.path}): {refusal.remedy}")
             case AppFailed(_, reason) | AppLost(reason) | SpeechFailed(_, reason):
                 self._line(at, "  ! ", reason)
             case PlaybackStarted(utterance):
+                self._begun.add(utterance)
                 self._line(at, "  ○ ", f"assistant: {self._spoken.get(utterance, '(audio)')}")
                 self._first_packet(at)
             case PlaybackFinished(utterance, played_ms, by_voice):
-                how = "cut by the caller's voice" if by_voice else "ended"
-                self._line(at, "    ", f"assistant {how} after {played_ms / 1000:.2f} s  (#{utterance})")
+                self._begun.discard(utterance)
+                how = "is interrupted by the caller's voice," if by_voice else "ended"
+                self._line(at, "    ", f"assistant {how} after {played_ms / 1000:.2f} s")
             case _:
                 pass
 
@@ -118,7 +126,7 @@ class Timeline:
         """An order of the core."""
         match order:
             case SendEvent(number, event):
-                self._line(at, "  → ", f"{event.type}{_fields(event_to_json(event))}")
+                self._line(at, "  → ", f"{event.type}{_fields(event)}")
                 if isinstance(event, UserSpeak):
                     self._turn = replace(self._turn, event_sent=at, event_number=number)
             case Say(utterance, text, ssml):
@@ -128,11 +136,12 @@ class Timeline:
             case FinishRecognition():
                 self._turn = replace(self._turn, silence_passed=at)
             case StopPlayback(utterance):
-                self._line(at, "    ", f"interrupted: stop #{utterance}")
+                if utterance in self._begun:
+                    self._line(at, "    ", f"assistant is interrupted{self._by_whom()}")
             case StartTransfer(target):
                 self._line(at, "    ", f"transfer to {target}")
             case Dropped(code, path, remedy):
-                self._line(at, "  ! ", f"dropped ({code} at {path}): {remedy}")
+                self._line(at, "  ! ", f"action dropped ({code} at {path}): {remedy}")
             case Ignored(happened, state):
                 self._line(at, "  · ", f"ignored in {state}: {type(happened).__name__}")
             case _:
@@ -140,7 +149,10 @@ class Timeline:
 
     def note(self, at: Ms, text: str) -> None:
         """What else is worth knowing."""
-        self._line(at, "  · ", text)
+        if APP_ERROR in text:
+            self._line(at, "  ! ", f"the app: {text.partition(APP_ERROR)[2]}")
+        elif not text.startswith(_ONLY_IN_THE_LOG):
+            self._line(at, "  · ", text)
 
     def close(self) -> None:
         """The log is complete; there is nothing more to show."""
@@ -161,12 +173,29 @@ class Timeline:
             self._line(at, "  ⏱ ", f"{total} ms from the caller's last sound to the first packet: {told}")
         self._turn = TurnTimes()
 
+    def _by_whom(self) -> str:
+        match self._latest:
+            case PartialWords() | FinalWords():
+                return " by the caller's words"
+            case VoiceStarted() | VoiceStopped():
+                return " by the caller's voice"
+            case DigitPressed():
+                return " by the caller's key"
+            case ActionsArrived(actions) if any(isinstance(action, BargeIn) for action in actions):
+                return " by the app's barge_in"
+            case ActionsArrived():
+                return " by the app's answer"
+            case _:
+                return ""
+
     def _line(self, at: Ms, mark: str, text: str) -> None:
         self._show(f"{at / 1000:8.3f}{mark}{text}")
 
 
-def _fields(event: bytes) -> str:
-    fields = {k: v for k, v in json.loads(event).items() if k not in {"type", "session"}}
+def _fields(event: Event) -> str:
+    if isinstance(event, AssistantSpeak):
+        return f" ({event.duration_ms / 1000:.2f} s)"  # what is said stands in the lines before
+    fields = {k: v for k, v in json.loads(event_to_json(event)).items() if k not in {"type", "session"}}
     return "" if not fields else " " + json.dumps(fields, ensure_ascii=False)
 
 

@@ -33,6 +33,9 @@ MOST_LANGUAGES: Final = 4
 MOST_PHRASES: Final = 100
 LONGEST_PHRASE: Final = 200
 TRANSFER_TIMEOUT_RANGE: Final = (5, 120)
+APP_ERROR: Final = "the app reports: "
+"""How the note of an `{"error": "…"}` begins (D28)."""
+APP_ERROR_SHOWN: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ class ForgivingReader:
                     "unknown_type", f"{at}.type".lstrip("."), f"No action is called {shown(kind)}.", nearest_type(kind)
                 )
             )
+        elif isinstance(item, dict) and isinstance(item.get("error"), str):
+            self.fields.notes.append(Note("no_action", at, f"{APP_ERROR}{item['error'][:APP_ERROR_SHOWN]}", ""))
         else:
             self.fields.notes.append(
                 Note("no_action", at, f"{shown(item)} is no action.", "Answer with actions, or 204.")

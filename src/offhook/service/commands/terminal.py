@@ -3,10 +3,26 @@
 import asyncio
 import os
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Final, TextIO
 
 _COLOURS: Final = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "grey": "90"}
+
+# Control characters, and those that change the direction or the joining of text without being seen.
+_UNSEEN: Final = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_HARMLESS: Final = "\t\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that is not seen but works: an app or a caller may have sent it."""
+    if text.isprintable():
+        return text
+    return "".join(_escaped(sign) if unicodedata.category(sign) in _UNSEEN else sign for sign in text)
+
+
+def _escaped(sign: str) -> str:
+    return sign if sign in _HARMLESS else sign.encode("unicode_escape").decode()
 
 
 class Terminal:
@@ -18,7 +34,8 @@ class Terminal:
         self._coloured: Final = self._out.isatty()
 
     def line(self, text: str = "", colour: str | None = None) -> None:
-        """Write one line, at once."""
+        """Write one line, at once. What would steer the terminal, or turn its text around, is shown escaped."""
+        text = printable(text)
         if colour is not None and self._coloured:
             text = f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
         try:
