@@ -20,7 +20,7 @@ SETTINGS = """
 listen = "127.0.0.1:0"
 
 [sip]
-listen = ["udp:127.0.0.1:0", "tcp:127.0.0.1:0"]
+listen = ["udp:0.0.0.0:0", "tcp:0.0.0.0:0"]
 rtp_ports = "{rtp_first}-{rtp_last}"
 
 [logging]

@@ -27,9 +27,9 @@ def test_loopback_and_named_networks_are_accepted(host: str, accepted: bool) -> 
 
 
 def test_what_is_no_network_is_refused_with_a_remedy() -> None:
-    with pytest.raises(SettingsInvalid, match=r"sip\.accepts_from") as refused:
+    with pytest.raises(SettingsInvalid, match=r"sip\.allow_from") as refused:
         Admission(["carrier"])
-    assert "accepts_from = " in refused.value.remedy
+    assert "allow_from = " in refused.value.remedy
 
 
 def test_many_lines_become_few_with_a_count() -> None:

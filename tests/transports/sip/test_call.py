@@ -370,3 +370,12 @@ class TestBodies:
         body = f"{text}--b\r\nContent-Type: application/sdp\r\n\r\n{sdp('8')}\r\n--b--\r\n"
         bench.dial(phone, phone.request("INVITE", kind='multipart/mixed; boundary="b"', body=body))
         assert bench.calls[0].offer.terms.codec is Codec.PCMA
+
+
+def test_media_on_all_addresses_is_told_by_the_one_that_the_peer_reaches(bench: "Bench", phone: "Phone") -> None:
+    """`c=IN IP4 0.0.0.0` would mean hold (RFC 2543 B.5): the caller's telephone would send nothing."""
+    bench.receive(phone.invite())
+    (ok,) = (message for message in bench.order(Answer("0.0.0.0", 4000)) if isinstance(message, SipResponse))
+    description = ok.body.decode()
+    assert f"c=IN IP4 {bench.flow.local[0]}\r\n" in description
+    assert "0.0.0.0" not in description

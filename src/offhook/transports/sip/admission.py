@@ -1,7 +1,7 @@
-"""Who may call (contract D42): loopback and the networks that the operator names; and how loud the refusal is."""
+"""Who may call (contract D42): loopback, the operator's networks, registrars of trunks; and how loud the refusal is."""
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from offhook.errors import SettingsInvalid
@@ -27,6 +27,12 @@ class Admission:
     def __init__(self, accepts_from: Sequence[str], *, accepts_loopback: bool = True) -> None:
         self._networks = [_network(text) for text in (*(LOOPBACK if accepts_loopback else ()), *accepts_from)]
         self._remembered: dict[str, bool] = {}
+        self._registrars: dict[str, frozenset[str]] = {}
+
+    def admit(self, trunk: str, hosts: Iterable[str]) -> None:
+        """Let the addresses of this trunk's registrar call, instead of those that it had before."""
+        self._registrars[trunk] = frozenset(hosts)
+        self._remembered.clear()
 
     def accepts(self, host: str) -> bool:
         """Whether this IP address may call."""
@@ -40,6 +46,8 @@ class Admission:
     def _lies_within(self, host: str) -> bool:
         address = ipaddress.ip_address(host.partition("%")[0])
         mapped = getattr(address, "ipv4_mapped", None)
+        if any(str(mapped or address) in hosts for hosts in self._registrars.values()):
+            return True
         return any((mapped or address) in network for network in self._networks)
 
 
@@ -48,8 +56,8 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
         return ipaddress.ip_network(text, strict=False)
     except ValueError as error:
         raise SettingsInvalid(
-            f"sip.accepts_from names {text!r}, which is no network: {error}.",
-            remedy='Write networks as in accepts_from = ["203.0.113.0/24"].',
+            f"sip.allow_from names {text!r}, which is no network: {error}.",
+            remedy='Write networks as in allow_from = ["203.0.113.0/24"].',
         ) from error
 
 

@@ -62,6 +62,8 @@ class RequestBegan:
     transaction: NonInviteClientTransaction
 
 
+UNSPECIFIED: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 -- compared, not bound
+
 CallEffect: TypeAlias = Send | Happened | RequestBegan
 
 
@@ -79,8 +81,10 @@ class _UnacknowledgedOk:
 class Call:
     """One call. Of its parts only `offer`, `dialog`, `state` and `over` are for others to read."""
 
-    def __init__(self, invite: SipRequest, flow: Flow, transaction: InviteServerTransaction) -> None:
-        """Take in an INVITE that has passed all checks but that of its body.
+    def __init__(
+        self, invite: SipRequest, flow: Flow, transaction: InviteServerTransaction, *, called: str | None = None
+    ) -> None:
+        """Take in an INVITE that has passed all checks but that of its body. `called` None: the Request-URI says it.
 
         Raises:
             UnsupportedBody, NotAcceptable: the call must be refused for what it brought.
@@ -102,7 +106,7 @@ class Call:
         number, name = caller(invite)
         self.offer = Offer(
             transport="sip",
-            called=called_number(invite),
+            called=called_number(invite) if called is None else called,
             caller=number,
             caller_name=name,
             terms=self._session.terms,
@@ -131,11 +135,12 @@ class Call:
         return self._reply_to_invite(180, now, headers=self._target_headers())
 
     def answer(self, host: str, port: int, now: Ms) -> tuple[CallEffect, ...]:
-        """200 with our description; RTP is expected at host and port."""
+        """200 with our description; RTP is expected at host and port. A socket on all addresses is told by the one that
+        this peer reaches us at: `0.0.0.0` in a description means hold (RFC 2543 B.5)."""
         if self.state is not CallState.RINGING:
             return ()
         self._ring_again_at = None
-        self._session.address = (host, port)
+        self._session.address = (self._flow.local[0] if host in UNSPECIFIED else host, port)
         self.state = CallState.ANSWERED
         effects = self._accept(self._invite, self._flow, self.transaction, now, offering=self._session.agreed is None)
         return (*effects, Happened(self, LegConnected()))
