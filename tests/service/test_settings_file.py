@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offhook.errors import SettingsInvalid
-from offhook.service.setting_mistakes import SettingMistake, SettingsMistaken
+from offhook.service.contradictions import doubts
+from offhook.service.setting_mistakes import COMMAND_LINE, SettingMistake, SettingsMistaken
 from offhook.service.setting_types import HostPort, ListenAddress, PortRange
 from offhook.service.settings import Settings
 from offhook.service.settings_file import from_tree, load, loads
@@ -153,6 +154,108 @@ def test_all_mistakes_are_listed_at_once_each_with_a_remedy() -> None:
 def test_the_message_holds_every_mistake() -> None:
     with pytest.raises(SettingsMistaken, match=r"(?s)There are 2 mistakes .*http\.listen.*limits\.max_calls"):
         loads('[http]\nlisten = "x"\n[limits]\nmax_calls = 0', {})
+
+
+def test_contradictions_are_listed_beside_what_cannot_be_read() -> None:
+    found = mistakes(
+        '[limits]\nmax_calls = "many"\n[[flow]]\nid = "a"\nnumbers = "*"\n[flow.speech]\ntranscriber = "siri"\n'
+        '[[flow]]\nid = "a"\napp = "localhost"\n[[flow]]\nid = "b"\napp = "http://localhost/"\nnumbers = "*"\n'
+        "[[flow]]\napp = 5\n"
+    )
+    assert found.keys() == {
+        "limits.max_calls",
+        "flow[a].app",
+        "flow[a].id",
+        "flow[a].speech.transcriber",
+        "flow[b].numbers",
+        "flow[3].id",
+        "flow[3].app",
+    }
+
+
+def test_nothing_is_said_about_what_depends_on_a_value_that_cannot_be_read() -> None:
+    found = mistakes(
+        FLOW + 'default_country = "XX"\nnumbers = ["0211 5566-0"]\n[flow.speech]\ntranscriber = "deepgram"\n'
+        "[speech]\naliases = 5"
+    )
+    assert found.keys() == {"flow[support].default_country", "speech.aliases"}
+
+
+@pytest.mark.parametrize("section", ["flow", "trunk"])
+def test_one_bracket_where_two_are_needed_is_pointed_out(section: str) -> None:
+    assert f"[[{section}]]" in mistakes(f'[{section}]\nname = "x"')[section].remedy
+
+
+def test_a_value_where_a_section_belongs_is_pointed_out() -> None:
+    assert "Write [http]" in mistakes("http = 5")["http"].remedy
+    assert "Write [[flow]]" in mistakes("flow = 5")["flow"].remedy
+    assert "Write [speech.aliases]" in mistakes("[speech]\naliases = 5")["speech.aliases"].remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "problem", "remedy"),
+    [
+        ("[limits]\nmax_calls = 'abc'", "limits.max_calls", '"abc"', "whole number from 1 to 2000"),
+        ("[limits]\ndrain_seconds = -1", "limits.drain_seconds", "-1 is out of range", "from 0 to 7200"),
+        ("[logging]\nlevel = 'loud'", "logging.level", '"loud"', '"debug", "info"'),
+        ("[storage]\ncall_logs = 5", "storage.call_logs", "5 is not a text", '"5"'),
+        ("[sip]\nlisten = 5", "sip.listen", "5 is not a list", '["one", "two"]'),
+        ("[sip]\nlisten = 'udp:0.0.0.0'", "sip.listen[0]", "udp:0.0.0.0", '"udp:0.0.0.0:5060"'),
+        ("[sip]\nlisten = 'tcp:5070'", "sip.listen[0]", "tcp:5070", '"tcp:0.0.0.0:5070"'),
+        ("[sip]\nlisten = 'udp:[::1]'", "sip.listen[0]", "udp:[::1]", '"udp:[::1]:5060"'),
+        ("[sip]\nrtp_ports = 10000", "sip.rtp_ports", "10000", "10000-19999"),
+        ("[sip]\nadvertise = 'not an address'", "sip.advertise", "not an address", "without a port"),
+        ("[sip]\nadvertise = 'sip.example.net:5060'", "sip.advertise", "example", '"sip.example.net"'),
+        ("[sip]\nadvertise = '1.2.3'", "sip.advertise", "1.2.3", "without a port"),
+        ("[http]\nlisten = 'localhost'", "http.listen", "localhost", '"localhost:8080"'),
+        ("[http]\nlisten = '::1'", "http.listen", "::1", '"[::1]:8080"'),
+        (FLOW + "report_language = 'x'", "flow[support].report_language", '"x"', "true or false"),
+        (FLOW + "[flow.speech]\nlanguage = 'klingon'", "flow[support].speech.language", "klingon", '"en-US"'),
+        (FLOW + "[flow.speech]\nsynthesizer = []", "flow[support].speech.synthesizer", "empty", "at least one"),
+        (FLOW + "[flow.fallback]\ntransfer_to = 'banana'", "flow[support].fallback.transfer_to", "banana", '"+49'),
+        ('[[flow]]\nid = "support"', "flow[support].app", "missing", "app = …"),
+    ],
+)  # fmt: skip
+def test_a_mistake_shows_the_value_and_says_what_to_write(text: str, path: str, problem: str, remedy: str) -> None:
+    found = mistakes(text)
+    assert found.keys() == {path}
+    assert problem in found[path].problem
+    assert remedy in found[path].remedy
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "2001:db8::7", "sip.example.net", "pbx"])
+def test_the_advertised_host_is_an_address_or_a_name(host: str) -> None:
+    assert loads(f'[sip]\nadvertise = "{host}"', {}).sip.advertise == host
+
+
+def test_a_mistake_of_the_environment_names_the_variable() -> None:
+    environment = {"OFFHOOK_LIMITS__MAX_CALLS": "abc", "APP": "localhost", "OFFHOOK_FLOW__A__TOKEN": "t"}
+    file = '[[flow]]\nid = "a"\napp = "env:APP"\n'
+    found = mistakes(file, environment)
+    assert {mistake.variable for mistake in found.values()} == {"OFFHOOK_LIMITS__MAX_CALLS", "APP"}
+    with pytest.raises(
+        SettingsMistaken, match=r"in the environment:\n  OFFHOOK_LIMITS__MAX_CALLS \(limits.max_calls\)"
+    ):
+        loads(file, environment, source="offhook.toml")
+    with pytest.raises(SettingsMistaken, match=r"in offhook.toml and the environment:"):
+        loads(file + "[http]\nlisten = 5", environment, source="offhook.toml")
+
+
+def test_a_mistake_of_the_command_line_names_the_option() -> None:
+    tree = {"http": {"listen": "x"}, "sip": {"listen": ["udp:x"]}, "flow": [{"id": "dev", "app": "localhost"}]}
+    with pytest.raises(
+        SettingsMistaken, match=r"(?s)--http: 'x'.*--sip: 'udp:x'.*the app's address: 'localhost'"
+    ) as it:
+        from_tree(tree, {}, source=COMMAND_LINE)
+    assert "offhook check" not in str(it.value)
+
+
+def test_what_can_hardly_be_meant_is_doubted() -> None:
+    assert [doubt.path for doubt in doubts(loads("", {}))] == ["flow"]
+    narrow = loads(FLOW + 'numbers = "*"\n[sip]\nrtp_ports = "10000-10099"', {})
+    (doubt,) = doubts(narrow)
+    assert "50 calls" in doubt.problem
+    assert not list(doubts(loads(FLOW + 'numbers = "*"', {})))
 
 
 def test_a_secret_never_appears_in_a_message() -> None:

@@ -1,4 +1,7 @@
-"""What each section says is right, but not together: numbers with two owners, engines that are not here."""
+"""What each section says is right, but not together: numbers with two owners, engines that are not here.
+
+`contradictions` are mistakes: with them the service does not start. `doubts` are what it starts with and says so.
+"""
 
 from collections.abc import Iterator
 
@@ -31,6 +34,24 @@ def contradictions(settings: Settings) -> Iterator[SettingMistake]:
                     f"There is no engine '{engine}' here.",
                     f"Here are: {', '.join(dict.fromkeys((*TRANSCRIBERS, *SYNTHESIZERS)))}.",
                 )
+
+
+def doubts(settings: Settings) -> Iterator[SettingMistake]:
+    """What can hardly be meant, though the service can run with it."""
+    if not any(flow.numbers for flow in settings.flows):
+        yield SettingMistake(
+            "flow",
+            "No flow has a number: every call gets 404.",
+            'Add a [[flow]] with app and numbers; numbers = ["*"] takes every call.',
+        )
+    ports = settings.sip.rtp_ports
+    calls = (ports.last - ports.first + 1) // 2
+    if settings.sip.listen and calls < settings.limits.max_calls:
+        yield SettingMistake(
+            "sip.rtp_ports",
+            f"{ports} is enough for {calls} calls; limits.max_calls is {settings.limits.max_calls}.",
+            "Widen sip.rtp_ports (two ports a call), or lower limits.max_calls.",
+        )
 
 
 def _repeated(section: str, key: str, names: list[str]) -> Iterator[SettingMistake]:

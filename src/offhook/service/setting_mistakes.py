@@ -1,9 +1,12 @@
 """What is wrong with the settings, said so that it can be put right."""
 
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias, get_args, get_origin
 
+from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
@@ -11,19 +14,35 @@ from offhook.errors import SettingsInvalid
 from offhook.service.settings import Settings
 
 Place: TypeAlias = tuple[str | int, ...]
-SECRET_KEYS = frozenset({"keys", "token", "signing_secret"})
+SECRET_KEYS = frozenset({"keys", "password", "token", "signing_secret"})
+COMMAND_LINE: Final = "the command line"
+# What the options of `offhook demo`, `dev` and `call` set.
+_OPTIONS: Final = {
+    "http.listen": "--http",
+    "sip.listen": "--sip",
+    "sip.allow_from": "--allow-from",
+    "flow.app": "the app's address",
+    "flow.token": "--token",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class SettingMistake:
-    """One thing that is wrong: where (`flow[support].token`), what, and what to do."""
+    """One thing that is wrong: where (`flow[support].token`), what, and what to do; `variable` is the one of the
+    environment that holds the value, if one does."""
 
     path: str
     problem: str
     remedy: str
+    variable: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.problem} Remedy: {self.remedy}"
+        place = self.path if self.variable in {None, self.path} else f"{self.variable} ({self.path})"
+        return f"{place}: {self.problem} Remedy: {self.remedy}"
+
+    def on_command_line(self) -> str:
+        place = re.sub(r"\[[^]]*\]", "", self.path)
+        return f"{_OPTIONS.get(place, place)}: {self.problem} Remedy: {self.remedy}"
 
 
 class SettingsMistaken(SettingsInvalid):
@@ -31,8 +50,18 @@ class SettingsMistaken(SettingsInvalid):
 
     def __init__(self, source: str, mistakes: tuple[SettingMistake, ...]) -> None:
         count = "There is one mistake" if len(mistakes) == 1 else f"There are {len(mistakes)} mistakes"
-        lines = "".join(f"\n  {mistake}" for mistake in mistakes)
-        super().__init__(f"{count} in {source}:{lines}\n", remedy="Correct what is listed; then: offhook check")
+        if source == COMMAND_LINE:
+            lines = "".join(f"\n  {mistake.on_command_line()}" for mistake in mistakes)
+            remedy = "Give the command again with that corrected."
+        else:
+            lines = "".join(f"\n  {mistake}" for mistake in mistakes)
+            remedy = "Correct what is listed; then: offhook check"
+            set_by_variable = [mistake.variable is not None for mistake in mistakes]
+            if all(set_by_variable):
+                source = "the environment"
+            elif any(set_by_variable):
+                source = f"{source} and the environment"
+        super().__init__(f"{count} in {source}:{lines}\n", remedy=remedy)
         self.mistakes = mistakes
 
 
@@ -40,31 +69,123 @@ def keys_of(model: type[BaseModel]) -> dict[str, Any]:
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
-def explained(error: ErrorDetails, tree: dict[str, Any]) -> SettingMistake:
+def explained(
+    error: ErrorDetails, tree: dict[str, Any], variables: Mapping[Place, str] | None = None
+) -> SettingMistake:
+    """The mistake that this error of pydantic is; `variables` tells which places were filled from the environment."""
     place = error["loc"]
-    path = dotted(place, tree)
+    found = _explained(error, place, dotted(place, tree))
+    variable = next(
+        (name for length in range(len(place), 0, -1) if (name := (variables or {}).get(place[:length])) is not None),
+        None,
+    )
+    return SettingMistake(found.path, found.problem, found.remedy, variable)
+
+
+def _explained(error: ErrorDetails, place: Place, path: str) -> SettingMistake:
     if error["type"] == "extra_forbidden":
         known = _known_beside(place)
         nearest = get_close_matches(str(place[-1]), known, n=1, cutoff=0.5)
         listed = ", ".join(sorted(known))
-        remedy = f"Did you mean '{dotted((*place[:-1], nearest[0]), tree)}'?" if nearest else f"Known here: {listed}."
+        beside = f"{path.rpartition('.')[0]}." if "." in path else ""
+        remedy = f"Did you mean '{beside}{nearest[0]}'?" if nearest else f"Known here: {listed}."
         return SettingMistake(path, "This key is not known.", remedy)
     context = error.get("ctx") or {}
     if error["type"] == "missing":
-        return SettingMistake(path, "It is missing.", _about(place, "Write it."))
+        return SettingMistake(path, "It is missing.", f"Write a line {place[-1]} = … . {_about(place)}".rstrip())
     if "remedy" in context:
         return SettingMistake(path, str(context["problem"]), str(context["remedy"]))
-    return SettingMistake(path, f"{error['msg']}.", _about(place, f"It is {_shown(place, error['input'])} now."))
+    if error["type"] in _SECTION_WANTED and _is_section(place):
+        brackets = f"[[{place[0]}]]" if _is_list_of_sections(place[:1]) and len(place) <= 2 else f"[{_header(place)}]"
+        return SettingMistake(path, *_no_section(place, error["input"], brackets))
+    problem, remedy = _what_to_write(error, place)
+    return SettingMistake(path, problem, f"{remedy} {_about(place)}".rstrip())
+
+
+_SECTION_WANTED: Final = frozenset({"model_type", "tuple_type", "dict_type"})
+
+
+def _is_section(place: Place) -> bool:
+    field = _field_at(place)
+    return field is not None and (_model_in(field.annotation) is not None or get_origin(field.annotation) is dict)
+
+
+def _is_list_of_sections(place: Place) -> bool:
+    field = _field_at(place)
+    return field is not None and get_origin(field.annotation) is tuple
+
+
+def _header(place: Place) -> str:
+    return ".".join(step for step in place if isinstance(step, str))
+
+
+def _no_section(place: Place, value: Any, brackets: str) -> tuple[str, str]:
+    if isinstance(value, dict):
+        return (
+            f"There may be several of [{place[0]}], so it has two brackets.",
+            f"Write {brackets} with two brackets above each.",
+        )
+    return f"{_shown(place, value)} is not a section.", f"Write {brackets}, and its keys in the lines below."
+
+
+def _what_to_write(error: ErrorDetails, place: Place) -> tuple[str, str]:
+    """What is wrong with a value, and what to write instead."""
+    value = error["input"]
+    shown = _shown(place, value)
+    context = error.get("ctx") or {}
+    kind = error["type"]
+    if kind == "literal_error":
+        allowed = _allowed(_field_at(place).annotation)
+        return f"{shown} is none of the possible values.", f"Write one of {_listed(allowed)}."
+    if kind.startswith(("int_", "float_", "greater_", "less_", "finite_")):
+        whole = kind.startswith("int_")
+        what = "is out of range" if kind.startswith(("greater_", "less_")) else f"is no {'whole ' * whole}number"
+        return f"{shown} {what}.", f"Write a {'whole ' * whole}number{_range(place)}."
+    if kind.startswith("bool_"):
+        return f"{shown} is neither true nor false.", "Write true or false, without quotes."
+    if kind in {"string_type", "path_type"}:
+        example = f': "{value}"' if isinstance(value, int | float) and not _is_secret(place) else ""
+        return f"{shown} is not a text.", f"Write a text in quotes{example}."
+    if kind == "tuple_type":
+        return f"{shown} is not a list.", 'Write a list of texts, such as ["one", "two"].'
+    if kind in {"too_short", "string_too_short"}:
+        return "It is empty.", "Write at least one."
+    if kind == "too_long":
+        return f"It has {context.get('actual_length')} entries.", f"Write at most {context.get('max_length')}."
+    return f"{shown} cannot be used: {error['msg']}.", "Write another value."
+
+
+def _is_secret(place: Place) -> bool:
+    return any(step in SECRET_KEYS for step in place)
 
 
 def _shown(place: Place, value: Any) -> str:
-    is_secret = any(step in SECRET_KEYS for step in place)
-    return "of another kind" if is_secret else repr(value)
+    if _is_secret(place):
+        return "The value"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = f'"{value}"' if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _about(place: Place, otherwise: str) -> str:
+def _allowed(annotation: Any) -> tuple[str, ...]:
+    return tuple(str(value) for value in get_args(annotation))
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(f'"{value}"' for value in values)
+
+
+def _range(place: Place) -> str:
+    limits = getattr(_field_at(place), "metadata", ())
+    lowest = next((limit.ge for limit in limits if isinstance(limit, Ge)), None)
+    highest = next((limit.le for limit in limits if isinstance(limit, Le)), None)
+    return "" if lowest is None or highest is None else f" from {lowest:g} to {highest:g}"
+
+
+def _about(place: Place) -> str:
     field = _field_at(place)
-    return f"It means: {' '.join(field.description.split())}" if field is not None and field.description else otherwise
+    return f"It means: {' '.join(field.description.split())}" if field is not None and field.description else ""
 
 
 def _field_at(place: Place) -> Any:

@@ -1,17 +1,22 @@
 """The small values that settings are made of, each read from the way people write it."""
 
+import re
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any, Literal, NoReturn, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from offhook.protocol.phone_numbers import normalized
+from offhook.protocol.phone_numbers import is_phone_number, normalized
+from offhook.protocol.speech_options import is_language
 
 T = TypeVar("T")
 IpNetwork: TypeAlias = IPv4Network | IPv6Network
+_HOST_NAME = re.compile(
+    r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)*\.?", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,47 +59,86 @@ def _refuse(problem: str, remedy: str) -> NoReturn:
 
 def as_host_port(written: object) -> object:
     """`host:port` or `[v6]:port` as a HostPort."""
-    if not isinstance(written, str):
+    if isinstance(written, HostPort):
         return written
+    found = _host_and_port(written)
+    if found is None:
+        proposal = _with_port(str(written).strip(), "127.0.0.1", 8080)
+        _refuse(f"{_quoted(written)} is not an address.", f'Write host and port, such as "{proposal}".')
+    return found
+
+
+def _quoted(written: object) -> str:
+    return f"'{written}'" if isinstance(written, str) else str(written)
+
+
+def _host_and_port(written: object) -> HostPort | None:
+    if not isinstance(written, str):
+        return None
     host, colon, port = written.strip().rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        _refuse(f"'{written}' is not an address.", 'Write host and port, such as "127.0.0.1:8080" or "[::1]:8080".')
-    return HostPort(host, int(port))
+        return None
+    bare = host.removeprefix("[").removesuffix("]")
+    return HostPort(bare, int(port)) if bare and (":" not in bare or bare != host) else None
+
+
+def _with_port(written: str, host: str, port: int) -> HostPort:
+    """What was probably meant by an address without its host or its port."""
+    bare = written.strip("[]")
+    if bare.isdecimal() and 0 < int(bare) <= 65535:
+        return HostPort(host, int(bare))
+    return HostPort(bare if is_host(bare) else host, port)
+
+
+def is_host(text: str) -> bool:
+    """Whether this is an IP address or has the shape of a host name (RFC 1123, section 2.1)."""
+    try:
+        ip_address(text)
+    except ValueError:
+        # Four numbers are meant as an address, and this is none.
+        return _HOST_NAME.fullmatch(text) is not None and not set(text) <= set("0123456789.")
+    return True
 
 
 def as_listen_address(written: object) -> object:
     """`udp:host:port` or `tcp:host:port` as a ListenAddress."""
-    if not isinstance(written, str):
+    if isinstance(written, ListenAddress):
         return written
-    transport, _, rest = written.strip().partition(":")
+    transport, _, rest = str(written).strip().partition(":")
     if transport not in {"udp", "tcp"}:
         _refuse(
-            f"'{written}' does not begin with a transport.", 'Write it as "udp:0.0.0.0:5060" or "tcp:0.0.0.0:5060".'
+            f"{_quoted(written)} does not begin with a transport.",
+            'Write it as "udp:0.0.0.0:5060" or "tcp:0.0.0.0:5060".',
         )
-    where = as_host_port(rest)
-    assert isinstance(where, HostPort)
+    where = _host_and_port(rest)
+    if where is None:
+        proposal = f"{transport}:{_with_port(rest, '0.0.0.0', 5060)}"  # noqa: S104  # the default of sip.listen
+        _refuse(
+            f"'{written}' is not an address to listen on.", f'Write transport, host and port, such as "{proposal}".'
+        )
     return ListenAddress("udp" if transport == "udp" else "tcp", where.host, where.port)
 
 
 def as_port_range(written: object) -> object:
     """`first-last` as a PortRange."""
-    if not isinstance(written, str):
+    if isinstance(written, PortRange):
         return written
-    first, _, last = (part.strip() for part in written.partition("-"))
+    first, _, last = (part.strip() for part in str(written).partition("-"))
     if not (first.isdecimal() and last.isdecimal() and 1024 <= int(first) < int(last) <= 65535):
-        _refuse(f"'{written}' is not a range of ports.", 'Write two ports between 1024 and 65535: "10000-19999".')
+        _refuse(
+            f"{_quoted(written)} is not a range of ports.", 'Write two ports between 1024 and 65535: "10000-19999".'
+        )
     return PortRange(int(first), int(last))
 
 
 def _as_network(written: object) -> object:
-    if not isinstance(written, str):
+    if isinstance(written, IPv4Network | IPv6Network):
         return written
     try:
-        return ip_network(written.strip(), strict=False)
+        return ip_network(str(written).strip(), strict=False)
     except ValueError:
         _refuse(
-            f"'{written}' is not a network.",
+            f"{_quoted(written)} is not a network.",
             'Write an address or a network: "192.0.2.7", "192.0.2.0/24", "2001:db8::/32".',
         )
 
@@ -132,6 +176,30 @@ def checked_number(number: str) -> str:
             "An empty number can not be called.", 'Write a number such as "+4921155660", or "*" for every other call.'
         )
     return number.strip()
+
+
+def checked_language(tag: str) -> str:
+    """A BCP-47 tag as it is, when it has the shape of one."""
+    if not is_language(tag):
+        _refuse(f"'{tag}' is not a language tag.", 'Write one of BCP-47, such as "en-US" or "de-DE".')
+    return tag
+
+
+def checked_transfer_target(number: str) -> str:
+    """A number that can be dialled, as a `transfer` takes it."""
+    if not is_phone_number(number):
+        _refuse(f"'{number}' is not a number that can be dialled.", 'Write it as "+4921155660".')
+    return number.strip()
+
+
+def checked_own_host(host: str) -> str:
+    """A host name or IP address, without port, that others can send to."""
+    bare = host.strip()
+    if not is_host(bare):
+        named = bare.rpartition(":")[2] if bare.startswith(("udp:", "tcp:")) else bare.partition(":")[0]
+        proposal = named if named and is_host(named) else "203.0.113.7"
+        _refuse(f"'{host}' is not a host.", f'Write an IP address or a host name without a port, such as "{proposal}".')
+    return bare
 
 
 Listed: TypeAlias = Annotated[tuple[T, ...], BeforeValidator(_as_list)]

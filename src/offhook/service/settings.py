@@ -21,7 +21,10 @@ from offhook.service.setting_types import (
     as_listen_address,
     as_port_range,
     checked_app_url,
+    checked_language,
     checked_number,
+    checked_own_host,
+    checked_transfer_target,
 )
 
 TRANSCRIBERS: Final = ("pocketsphinx", "scripted")
@@ -29,6 +32,9 @@ SYNTHESIZERS: Final = ("espeak", "scripted")
 
 AppUrl: TypeAlias = Annotated[str, AfterValidator(checked_app_url)]
 Number: TypeAlias = Annotated[str, AfterValidator(checked_number)]
+Language: TypeAlias = Annotated[str, AfterValidator(checked_language)]
+OwnHost: TypeAlias = Annotated[str, AfterValidator(checked_own_host)]
+TransferTarget: TypeAlias = Annotated[str, AfterValidator(checked_transfer_target)]
 
 
 def limit(default: float, *, metric: str, ge: float, le: float) -> Any:
@@ -68,7 +74,7 @@ class Sip(Section):
         ListenAddress("tcp", "0.0.0.0", 5060),  # noqa: S104
     )
     """Addresses to take SIP on, `udp:host:port` or `tcp:host:port`. None: no SIP."""
-    advertise: str | None = None
+    advertise: OwnHost | None = None
     """The address that others send to, when it is not the machine's own (NAT). None: the one a packet came to."""
     rtp_ports: Annotated[PortRange, BeforeValidator(as_port_range)] = PortRange(10000, 19999)
     """UDP ports for media, `first-last`; one call takes one even port."""
@@ -134,7 +140,7 @@ class FallbackSettings(Section):
     """A second app."""
     apology: str = "Sorry, something went wrong. Please call again later."
     """Spoken before the call is ended."""
-    transfer_to: str | None = None
+    transfer_to: TransferTarget | None = None
     """A number that takes over."""
 
 
@@ -156,7 +162,7 @@ class FlowSpeech(Section):
     """The engine that listens, or an alias."""
     synthesizer: Listed[str] = Field(default=("espeak",), min_length=1)
     """The voices in the order in which they are tried; the embedded one is always the last (contract D10)."""
-    language: str | None = None
+    language: Language | None = None
     """BCP-47, for ear and voice, unless an action says otherwise. None: the engines' own."""
     voice: str | None = None
     """The voice, unless an action names one. None: the engine's own for the language."""

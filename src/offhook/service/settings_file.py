@@ -1,16 +1,19 @@
 """Reads the settings: one TOML file, `env:NAME` inside it, and `OFFHOOK_SECTION__KEY` variables over it.
 
-All mistakes are found at once, each with its place and its remedy.
+All mistakes are found at once, each with its place and its remedy: what cannot be read is left out, and the rest is
+searched for contradictions.
 """
 
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from offhook.errors import SettingsInvalid
 from offhook.service.contradictions import contradictions
@@ -46,14 +49,18 @@ def loads(text: str, environment: Mapping[str, str] | None = None, *, source: st
 def from_tree(tree: dict[str, Any], environment: Mapping[str, str], *, source: str = "the settings") -> Settings:
     """The settings in this tree (as TOML gives it), which is not changed."""
     mistakes: list[SettingMistake] = []
-    named: set[str] = set()
-    filled = _with_environment_values(tree, (), environment, mistakes, named)
-    _override(filled, environment, mistakes, named)
+    variables: dict[Place, str] = {}
+    filled = _with_environment_values(tree, (), environment, mistakes, variables)
+    _override(filled, environment, mistakes, variables)
+    absent = {mistake.path for mistake in mistakes}
     settings: Settings | None = None
     try:
         settings = Settings.model_validate(filled)
     except ValidationError as refusal:
-        mistakes += (explained(error, filled) for error in refusal.errors(include_url=False))
+        errors = refusal.errors(include_url=False)
+        mistakes += (explained(error, filled, variables) for error in errors if dotted(error["loc"]) not in absent)
+        known = {mistake.path for mistake in mistakes}
+        mistakes += (found for found in contradictions(_readable(filled, errors)) if found.path not in known)
     else:
         mistakes += contradictions(settings)
     if mistakes or settings is None:
@@ -61,11 +68,66 @@ def from_tree(tree: dict[str, Any], environment: Mapping[str, str], *, source: s
     return settings
 
 
+# --- what can be read of settings with mistakes
+
+_LEFT_OUT: Final = object()
+# What no contradiction is about.
+_STAND_INS: Final[Mapping[str, Any]] = {"app": "http://localhost/"}
+# Judged by the mistaken key, so that nothing can be said about them.
+_JUDGED_BY: Final[Mapping[str, str]] = {"default_country": "numbers"}
+
+
+def _readable(tree: dict[str, Any], errors: Sequence[ErrorDetails]) -> Settings:
+    """The settings without what these errors are about. Flows whose engines may be aliases keep none when the aliases
+    cannot be read."""
+    left = deepcopy(tree)
+    aliases_unknown = False
+    while True:
+        for error in errors:
+            aliases_unknown |= error["loc"][:1] == ("speech",)
+            _leave_out(left, error["loc"], is_missing=error["type"] == "missing")
+        left = _swept(left)
+        if aliases_unknown:
+            for flow in left.get("flow", ()):
+                flow.pop("speech", None)
+        try:
+            return Settings.model_validate(left)
+        except ValidationError as refusal:
+            errors = refusal.errors(include_url=False)
+
+
+def _leave_out(tree: dict[str, Any], place: Place, *, is_missing: bool) -> None:
+    """Take out the value at this place: of a list in one text all of it, and the whole entry for a key it lacks."""
+    node: Any = tree
+    holders: list[tuple[Any, Any]] = []
+    for step in place:
+        is_there = step in node if isinstance(node, dict) else isinstance(node, list) and int(step) < len(node)
+        if not is_there:
+            break
+        holders.append((node, step))
+        node = node[step]
+    if is_missing and place[-1] in _STAND_INS and isinstance(node, dict):
+        node[place[-1]] = _STAND_INS[str(place[-1])]
+        return
+    holder, step = holders[-1]
+    holder[step] = _LEFT_OUT
+    if step in _JUDGED_BY:
+        holder[_JUDGED_BY[step]] = _LEFT_OUT
+
+
+def _swept(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _swept(entry) for key, entry in value.items() if entry is not _LEFT_OUT}
+    if isinstance(value, list):
+        return [_swept(entry) for entry in value if entry is not _LEFT_OUT]
+    return value
+
+
 # --- the environment
 
 
 def _with_environment_values(
-    value: Any, place: Place, environment: Mapping[str, str], mistakes: list[SettingMistake], named: set[str]
+    value: Any, place: Place, environment: Mapping[str, str], mistakes: list[SettingMistake], named: dict[Place, str]
 ) -> Any:
     if isinstance(value, dict):
         return {
@@ -76,7 +138,7 @@ def _with_environment_values(
     if not (isinstance(value, str) and value.startswith("env:")):
         return value
     name = value.removeprefix("env:")
-    named.add(name)
+    named[place] = name
     if name not in environment:
         mistakes.append(
             SettingMistake(dotted(place), f"The environment has no {name}.", f"Set {name}, or write the value here.")
@@ -85,25 +147,29 @@ def _with_environment_values(
 
 
 def _override(
-    tree: dict[str, Any], environment: Mapping[str, str], mistakes: list[SettingMistake], named: set[str]
+    tree: dict[str, Any], environment: Mapping[str, str], mistakes: list[SettingMistake], named: dict[Place, str]
 ) -> None:
     sections = sorted(keys_of(Settings))
+    in_file = set(named.values())
     for name in sorted(environment):
-        if not name.startswith(PREFIX) or name in named:
+        if not name.startswith(PREFIX) or name in in_file:
             continue
         steps = name.removeprefix(PREFIX).lower().split("__")
         if len(steps) > 1:
-            if not _set_at(tree, steps, _as_written(environment[name])):
+            place = _set_at(tree, steps, _as_written(environment[name]))
+            if place is None:
                 mistakes.append(
                     SettingMistake(
-                        name, "It names no such place.", "Flows and trunks are named by id, name or position."
+                        name, "It names no such place.", "Flows and trunks are named by id, name or position.", name
                     )
                 )
+            else:
+                named[place] = name
         elif steps[0].partition("_")[0] in sections:
             proposal = name.replace("_", "__", 2).replace("__", "_", 1)
             mistakes.append(
                 SettingMistake(
-                    name, "A section and its key are parted by two underscores.", f"Did you mean {proposal}?"
+                    name, "A section and its key are parted by two underscores.", f"Did you mean {proposal}?", name
                 )
             )
 
@@ -117,20 +183,24 @@ def _as_written(text: str) -> Any:
     return text
 
 
-def _set_at(tree: dict[str, Any], steps: list[str], value: Any) -> bool:
+def _set_at(tree: dict[str, Any], steps: list[str], value: Any) -> Place | None:
+    """Set the value at the place that a variable names; returns the place, or None when there is none such."""
     node: Any = tree
+    place: Place = ()
     for step in steps[:-1]:
         if isinstance(node, list):
-            found = next((entry for i, entry in enumerate(node) if step in {str(i), *_names(entry)}), None)
+            index = next((i for i, entry in enumerate(node) if step in {str(i), *_names(entry)}), None)
+            if index is None:
+                return None
+            node, place = node[index], (*place, index)
+        elif isinstance(node, dict):
+            node, place = node.setdefault(step, {}), (*place, step)
         else:
-            found = node.setdefault(step, {}) if isinstance(node, dict) else None
-        if found is None:
-            return False
-        node = found
+            return None
     if not isinstance(node, dict):
-        return False
+        return None
     node[steps[-1]] = value
-    return True
+    return (*place, steps[-1])
 
 
 def _names(entry: Any) -> set[str]:

@@ -1,7 +1,10 @@
 """`offhook serve`: the service."""
 
+import structlog
+
 from offhook.service.commands.options import ServeOptions
 from offhook.service.commands.terminal import Terminal
+from offhook.service.contradictions import doubts
 from offhook.service.event_loop import run_in_loop
 from offhook.service.log_setup import set_up
 from offhook.service.serving import serve
@@ -9,12 +12,16 @@ from offhook.service.settings import Settings
 from offhook.service.settings_file import load
 from offhook.service.wiring import open_house, sip_listeners
 
+logger = structlog.get_logger()
+
 
 def run(options: ServeOptions, terminal: Terminal) -> int:
     """Serve until a signal. Raises OffhookError when it cannot begin."""
     del terminal
     settings = load(options.config)
     set_up(settings.logging)
+    for doubt in doubts(settings):
+        logger.warning("doubtful_setting", setting=doubt.path, problem=doubt.problem, remedy=doubt.remedy)
     run_in_loop(_serve(settings))
     return 0
 
