@@ -55,7 +55,9 @@ ROOMS: dict[str, Room] = {
             "order_lines.py": ("json",),
         },
     ),
-    "media": Room(inside=("audio",), outside=("numpy", "pylibsrtp"), never=("asyncio", "json")),
+    "media": Room(
+        inside=("audio",), outside=("numpy", "pylibsrtp"), never=("asyncio", "json"), files={"g722.py": ("G722",)}
+    ),
     "audio": Room(outside=("numpy", "soundfile", "soxr"), never=I_O),
     "speech": Room(
         inside=("protocol", "audio"),

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from offhook.audio.g711 import decode_alaw, decode_ulaw, encode_alaw, encode_ulaw
+from offhook.media.g722 import G722Rows
 from offhook.media.messages import Codec, Command, MediaTerms, OpenRow, QueueAudio, RowFact, SetLoop
 from offhook.media.shared_audio import SharedLoops, SharedTable, TableShape, write_ring
 from offhook.media.worker import Arrived, SharedAudio, Worker
@@ -19,7 +20,7 @@ Samples: TypeAlias = npt.NDArray[np.int16]
 Floats: TypeAlias = npt.NDArray[np.float32]
 Rows: TypeAlias = npt.NDArray[np.intp]
 
-PAYLOAD_TYPES = {Codec.PCMU: 0, Codec.PCMA: 8, Codec.L16: 97}
+PAYLOAD_TYPES = {Codec.PCMU: 0, Codec.PCMA: 8, Codec.L16: 97, Codec.G722: 9}
 EVENTS = 101
 
 
@@ -64,6 +65,7 @@ class Peer:
         self.sequence = 65530
         self.timestamp = 4_294_960_000
         self.address: tuple[str, int] | None = None if to is None else sock.getsockname()
+        self.g722 = G722Rows()
 
     def raw(self, datagram: bytes) -> None:
         """Send anything at all."""
@@ -82,9 +84,11 @@ class Peer:
                 payload = encode_alaw(samples).tobytes()
             case Codec.L16:
                 payload = samples.astype(">i2").tobytes()
+            case Codec.G722:
+                payload = self.g722.encode(0, samples).tobytes()
         packet = rtp(PAYLOAD_TYPES[codec], self.sequence, self.timestamp, self.ssrc, payload)
         self.sequence = (self.sequence + 1) & 0xFFFF
-        self.timestamp = (self.timestamp + len(samples)) & 0xFFFFFFFF
+        self.timestamp = (self.timestamp + len(samples) * codec.clock // codec.rate) & 0xFFFFFFFF
         return packet
 
     def say(self, samples: Samples) -> None:
@@ -144,7 +148,7 @@ class Hand:
             theirs.bind(("127.0.0.1", 0))
             peer = Peer(theirs, codec, ours.getsockname())
         self._peers.append(peer)
-        shared = self.shared.wideband if codec is Codec.L16 else self.shared.narrowband
+        shared = self.shared.wideband if codec.rate == 16000 else self.shared.narrowband
         self._rows[lease] = shared, row
         self._written[lease] = 0
         opening = MediaTerms(codec, PAYLOAD_TYPES[codec], peer.address, EVENTS)

@@ -46,7 +46,7 @@ def test_a_packet_of_20_ms_is_a_header_and_its_payload() -> None:
     narrow, wide = OutgoingPackets(TableShape(8000, 2)), OutgoingPackets(TableShape(16000, 2))
     assert [len(view) for view in narrow.views] == [172, 172]
     assert [len(view) for view in wide.views] == [652, 652]
-    narrow.open(1, 0xDEADBEEF, 65535, 0xFFFFFFFF, 10)
+    narrow.open(1, Codec.PCMA, 0xDEADBEEF, 65535, 0xFFFFFFFF, 10)
     narrow.use(1, Codec.PCMA, 8)
     rows = np.array([1])
     narrow.write_silence(rows)

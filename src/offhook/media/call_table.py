@@ -32,7 +32,6 @@ from offhook.media.rtp import (
     Numbers,
     OutgoingPackets,
     Packets,
-    encode,
     header_bytes,
     kinds_by_payload_type,
     parse,
@@ -60,7 +59,7 @@ class CallTable:
         self._counters: Final = shared.counters
         self._jitter: Final = JitterBuffer(self.heard)
         self._lock: Final = SourceLock(rows)
-        self._keys_heard: Final = EventReceiver(shared.shape.rate)
+        self._keys_heard: Final = EventReceiver()
         self.keys: Final = EventSender(shared.shape.frame)
         self._out: Final = OutgoingPackets(shared.shape)
         self._kinds: Final = np.zeros((rows, 128), np.uint8)
@@ -90,7 +89,7 @@ class CallTable:
         resumed = was_open(left, order.lease)
         timestamp = order.timestamp
         if resumed:
-            timestamp = int(left["timestamp"]) + (tick - int(left["tick"]) - 1) * self.shape.frame
+            timestamp = int(left["timestamp"]) + (tick - int(left["tick"]) - 1) * terms.codec.step
         else:
             self._counters[row] = np.zeros((), self._counters.dtype)
             left["lease"], left["utterance"] = order.lease, -1
@@ -98,7 +97,7 @@ class CallTable:
         self._inlets.open(self._number, row, sock)
         self.lease[row] = order.lease
         self._lock.forget(row)
-        self._out.open(row, order.ssrc, order.sequence, timestamp, tick)
+        self._out.open(row, terms.codec, order.ssrc, order.sequence, timestamp, tick)
         self.heard.open(row, int(left["heard"]))
         self.playout.open(row, order.lease, int(left["played"]))
         if resumed and left["utterance"] >= 0:
@@ -311,12 +310,13 @@ class CallTable:
             terms, sequence = self._terms[row], int(self._out.sequence[row])
             timestamp, ssrc = int(self._out.timestamps(at, tick)[0]), int(self._out.ssrc[row])
             if terms.telephone_event is not None:
-                event = self.keys.next_packet(row, terms.telephone_event, sequence, timestamp, ssrc)
+                step = terms.codec.step
+                event = self.keys.next_packet(row, terms.telephone_event, sequence, timestamp, ssrc, step)
                 data, digit, done = event.data, event.digit, event.done
             else:
                 sound = self.keys.next_tone(row)
-                payload = encode(int(self._out.kind[row]), sound.samples[None, :])
-                data = header_bytes(terms.payload_type, False, sequence, timestamp, ssrc) + payload.tobytes()
+                payload = self._out.encode_one(row, sound.samples)
+                data = header_bytes(terms.payload_type, False, sequence, timestamp, ssrc) + payload
                 digit, done = sound.digit, sound.done
             sock = self._sockets[row]
             settled = self._inlets.is_settled(sock)
@@ -340,7 +340,7 @@ class CallTable:
         return foreign
 
     def _key(self, row: int, timestamp: int, payload: bytes) -> None:
-        digit = self._keys_heard.take(row, timestamp, payload)
+        digit = self._keys_heard.take(row, timestamp, payload, self._terms[row].codec.clock)
         if digit is not None:
             self.facts.append(KeyPressed(int(self.lease[row]), digit))
 

@@ -10,9 +10,20 @@ from typing import Final
 
 import numpy as np
 
+from offhook.media.g722 import G722Rows
 from offhook.media.heard import Heard
-from offhook.media.rtp import LONGEST_PACKET_MS, SAMPLE_BYTES, Bytes, Kind, Mask, Numbers, ahead, decode
-from offhook.media.shared_audio import Rows
+from offhook.media.rtp import (
+    LONGEST_PACKET_MS,
+    UNIT_BYTES,
+    UNIT_SAMPLES,
+    Bytes,
+    Kind,
+    Mask,
+    Numbers,
+    ahead,
+    decode,
+)
+from offhook.media.shared_audio import Rows, Samples
 
 SLOTS: Final = 64
 LOST_AFTER_TICKS: Final = 3
@@ -31,6 +42,7 @@ class JitterBuffer:
     def __init__(self, heard: Heard) -> None:
         rows, rate = heard.shape.rows, heard.shape.rate
         self._heard: Final = heard
+        self._g722: Final = G722Rows()
         self._frame: Final = heard.shape.frame
         self._longest_gap: Final = rate
         self._slot_bytes: Final = rate * LONGEST_PACKET_MS // 1000 * (2 if rate == 16000 else 1)
@@ -51,6 +63,7 @@ class JitterBuffer:
 
     def restart(self, row: int, sequence: int, timestamp: int) -> None:
         """A stream begins with this packet; what is still there of another one is forgotten."""
+        self._g722.forget(row)
         self._slot_sequence[row * SLOTS : (row + 1) * SLOTS] = _NOTHING
         self._next[row] = sequence
         self._next_timestamp[row] = timestamp
@@ -75,7 +88,7 @@ class JitterBuffer:
             rows, kinds, sequence, timestamp = rows[taken], kinds[taken], sequence[taken], timestamp[taken]
             length, slot, payload = length[taken], slot[taken], payload[taken]
         heard = (kinds != Kind.OTHER) & (kinds != Kind.EVENT) & (length <= self._slot_bytes)
-        heard &= length % SAMPLE_BYTES[kinds] == 0
+        heard &= length % UNIT_BYTES[kinds] == 0
         self._slot_sequence[slot] = sequence
         self._slot_timestamp[slot] = timestamp
         self._slot_length[slot] = length
@@ -136,20 +149,24 @@ class JitterBuffer:
             rows, slot, kinds, timestamp = rows[audible], slot[audible], kinds[audible], timestamp[audible]
         if not len(rows):
             return
-        gap = ahead(timestamp, self._next_timestamp[rows], 32)
+        gap = ahead(timestamp, self._next_timestamp[rows], 32) * UNIT_SAMPLES[kinds]
         missing = gap - self._filled[rows]
         absent = (gap > 0) & (gap <= self._longest_gap) & (missing > 0)
         if absent.any():
             self._heard.conceal(rows[absent], missing[absent])
-        samples = self._slot_length[slot] // SAMPLE_BYTES[kinds]
-        shapes = kinds * np.int64(1 << 16) + samples
+        length = self._slot_length[slot]
+        shapes = kinds * np.int64(1 << 16) + length
         for shape in _distinct(shapes):
             same = shapes == shape
             kind, width = divmod(int(shape), 1 << 16)
-            payload = self._payload[slot[same], : width * int(SAMPLE_BYTES[kind])]
-            self._heard.append(rows[same], decode(kind, payload))
-        self._next_timestamp[rows] = (timestamp + samples) & 0xFFFFFFFF
+            self._heard.append(rows[same], self._decode(kind, rows[same], self._payload[slot[same], :width]))
+        self._next_timestamp[rows] = (timestamp + length // UNIT_BYTES[kinds]) & 0xFFFFFFFF
         self._idle[rows] = self._filled[rows] = 0
+
+    def _decode(self, kind: int, rows: Rows, payload: Bytes) -> Samples:
+        if kind != Kind.G722:
+            return decode(kind, payload)
+        return np.stack([self._g722.decode(row, codes) for row, codes in zip(rows.tolist(), payload, strict=True)])
 
 
 def _distinct(values: Numbers) -> list[int]:

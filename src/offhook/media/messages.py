@@ -18,11 +18,22 @@ class Codec(StrEnum):
     PCMU = "PCMU"
     PCMA = "PCMA"
     L16 = "L16"
+    G722 = "G722"
 
     @property
     def rate(self) -> int:
         """The sampling rate in Hz; it decides the table (narrowband or wideband) that a row lies in."""
-        return 16000 if self is Codec.L16 else 8000
+        return 16000 if self in {Codec.L16, Codec.G722} else 8000
+
+    @property
+    def clock(self) -> int:
+        """The rate of RTP timestamps in Hz: that of the samples, but for G.722, whose is 8000 (RFC 3551 4.5.2)."""
+        return 8000 if self is Codec.G722 else self.rate
+
+    @property
+    def step(self) -> int:
+        """How far a tick moves the RTP timestamp."""
+        return self.clock * TICK_MS // 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from offhook.audio.g711 import ALAW_TO_LINEAR, LINEAR_TO_ALAW, LINEAR_TO_ULAW, ULAW_TO_LINEAR
+from offhook.media.g722 import G722Rows
 from offhook.media.messages import Codec, MediaTerms
 from offhook.media.shared_audio import Rows, Samples, TableShape
 
@@ -37,10 +38,13 @@ class Kind(IntEnum):
     PCMA = 2
     L16 = 3
     EVENT = 4
+    G722 = 5
 
 
-KIND_OF: Final = {Codec.PCMU: Kind.PCMU, Codec.PCMA: Kind.PCMA, Codec.L16: Kind.L16}
-SAMPLE_BYTES: Final = np.array([1, 1, 1, 2, 1])
+KIND_OF: Final = {Codec.PCMU: Kind.PCMU, Codec.PCMA: Kind.PCMA, Codec.L16: Kind.L16, Codec.G722: Kind.G722}
+# of each Kind: how many bytes, and how many samples, one unit of the timestamp is
+UNIT_BYTES: Final = np.array([1, 1, 1, 2, 1, 1])
+UNIT_SAMPLES: Final = np.array([1, 1, 1, 1, 1, 2])
 _SILENCE: Final = {Kind.PCMU: 0xFF, Kind.PCMA: 0xD5, Kind.L16: 0}
 
 
@@ -111,7 +115,7 @@ def _straighten(datagram: Bytes, size: int) -> int:
 
 
 def decode(kind: int, payload: Bytes) -> Samples:
-    """(n, bytes) payloads of one kind → (n, samples)."""
+    """(n, bytes) payloads of one kind → (n, samples). G.722 is not for here: it has a memory (see media/g722)."""
     if kind == Kind.L16:
         return np.ascontiguousarray(payload).view(">i2").astype(np.int16)
     table = ALAW_TO_LINEAR if kind == Kind.PCMA else ULAW_TO_LINEAR
@@ -119,7 +123,7 @@ def decode(kind: int, payload: Bytes) -> Samples:
 
 
 def encode(kind: int, samples: Samples) -> Bytes:
-    """(n, samples) → (n, bytes) payloads."""
+    """(n, samples) → (n, bytes) payloads, of any kind but G.722."""
     if kind == Kind.L16:
         return samples.astype(">i2").view(np.uint8)
     table = LINEAR_TO_ALAW if kind == Kind.PCMA else LINEAR_TO_ULAW
@@ -138,13 +142,15 @@ class OutgoingPackets:
     """The next audio packet of each row of a table: headers and payloads in one matrix, `views` to send them from.
 
     The timestamp of a packet follows the tick in which it leaves, so that it jumps by itself over ticks that were
-    missed.
+    missed. A frame may be written anew until it leaves; a codec with a memory (G.722) encodes it only then.
     """
 
     def __init__(self, shape: TableShape) -> None:
         width = shape.frame * (2 if shape.rate == 16000 else 1)
         packet = np.dtype([*HEADER.descr, ("payload", np.uint8, (width,))])
-        self._frame: Final = shape.frame
+        self._shape: Final = shape
+        self._g722: Final = G722Rows()
+        self._unencoded: Final[Samples] = np.zeros((shape.rows, shape.frame), np.int16)
         self._packets: Final = np.zeros(shape.rows, packet)
         self._packets["bits"] = _VERSION
         self._payload: Final[Bytes] = self._packets["payload"]
@@ -155,20 +161,26 @@ class OutgoingPackets:
         self.kind: Final = np.zeros(shape.rows, np.uint8)
         self.ssrc: Final[Numbers] = np.zeros(shape.rows, np.int64)
         self.sequence: Final[Numbers] = np.zeros(shape.rows, np.int64)
-        flat = self._packets.view(np.uint8).data
-        size = packet.itemsize
-        self.views: Final = [flat[row * size : (row + 1) * size] for row in range(shape.rows)]
+        self.step: Final[Numbers] = np.zeros(shape.rows, np.int64)
+        self._flat: Final = self._packets.view(np.uint8).data
+        self._size: Final = packet.itemsize
+        self.views: Final = [self._view(row, packet.itemsize) for row in range(shape.rows)]
 
-    def open(self, row: int, ssrc: int, sequence: int, timestamp: int, first_tick: int) -> None:
+    def open(self, row: int, codec: Codec, ssrc: int, sequence: int, timestamp: int, first_tick: int) -> None:
         """Begin a stream with these values in the packet of `first_tick`."""
+        self._g722.forget(row)
+        self.step[row] = codec.step
         self.ssrc[row] = self._packets["ssrc"][row] = ssrc & 0xFFFFFFFF
         self.sequence[row] = self._packets["sequence"][row] = sequence & 0xFFFF
-        self._origin[row] = timestamp - first_tick * self._frame
+        self._origin[row] = timestamp - first_tick * codec.step
         self.mark(np.array([row]))
 
     def use(self, row: int, codec: Codec, payload_type: int) -> None:
         """Write this codec from the next frame on."""
-        self.kind[row] = KIND_OF[codec]
+        kind = KIND_OF[codec]
+        self.kind[row], self.step[row] = kind, codec.step
+        payload = self._shape.frame // int(UNIT_SAMPLES[kind]) * int(UNIT_BYTES[kind])
+        self.views[row] = self._view(row, HEADER_BYTES + payload)
         self._payload_type[row] = payload_type & 0x7F
         self._packets["type"][row] = payload_type & 0x7F | (_MARKER if self._marked[row] else 0)
         self._silent[row] = False
@@ -180,11 +192,20 @@ class OutgoingPackets:
 
     def timestamps(self, rows: Rows, tick: int) -> Numbers:
         """The timestamps of packets that leave in this tick."""
-        return (self._origin[rows] + tick * self._frame) & 0xFFFFFFFF
+        return (self._origin[rows] + tick * self.step[rows]) & 0xFFFFFFFF
 
     def stamp(self, rows: Rows, tick: int) -> None:
-        """Write the timestamps of this tick, in which the packets leave now."""
+        """Make the packets what leaves in this tick: once for each, since codecs with a memory encode here."""
         self._packets["timestamp"][rows] = self.timestamps(rows, tick)
+        for row in rows[self.kind[rows] == Kind.G722].tolist():
+            codes = self._g722.encode(row, self._unencoded[row])
+            self._payload[row, : len(codes)] = codes
+
+    def encode_one(self, row: int, samples: Samples) -> bytes:
+        """(samples of 20 ms,) as a payload of the row's stream, in place of its prepared frame."""
+        if self.kind[row] == Kind.G722:
+            return self._g722.encode(row, samples).tobytes()
+        return encode(int(self.kind[row]), samples[None, :]).tobytes()
 
     def advance(self, rows: Rows) -> None:
         """The packets have left."""
@@ -204,7 +225,11 @@ class OutgoingPackets:
         """Let the next packets be silent."""
         rows = rows[~self._silent[rows]]
         for kind in np.unique(self.kind[rows]):
-            self._payload[rows[self.kind[rows] == kind]] = _SILENCE[Kind(kind)]
+            of_kind = rows[self.kind[rows] == kind]
+            if kind == Kind.G722:
+                self._unencoded[of_kind] = 0
+            else:
+                self._payload[of_kind] = _SILENCE[Kind(kind)]
         self._silent[rows] = True
 
     def write(self, rows: Rows, frames: Samples) -> None:
@@ -212,8 +237,13 @@ class OutgoingPackets:
         kinds = self.kind[rows]
         for kind in np.unique(kinds):
             of_kind = kinds == kind
-            if of_kind.all():
+            if kind == Kind.G722:
+                self._unencoded[rows[of_kind]] = frames[of_kind]
+            elif of_kind.all():
                 self._payload[rows] = encode(int(kind), frames)
             else:
                 self._payload[rows[of_kind]] = encode(int(kind), frames[of_kind])
         self._silent[rows] = False
+
+    def _view(self, row: int, length: int) -> memoryview:
+        return self._flat[row * self._size : row * self._size + length]

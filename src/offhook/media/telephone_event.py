@@ -34,19 +34,18 @@ class _Press:
 
 
 class EventReceiver:
-    """The keys that the peers of a table press; `rate` is the clock rate of their timestamps in Hz."""
+    """The keys that the peers of a table press."""
 
-    def __init__(self, rate: int) -> None:
-        self._slack: Final = rate * _SLACK_MS // 1000
-        self._old: Final = rate * _OLD_MS // 1000
+    def __init__(self) -> None:
         self._last: Final[dict[int, _Press]] = {}
 
     def forget(self, row: int) -> None:
         """Another stream begins: its timestamps have nothing to do with those before."""
         self._last.pop(row, None)
 
-    def take(self, row: int, timestamp: int, payload: bytes) -> str | None:
-        """One packet of an event. Returns the digit, when this is the first packet of its press."""
+    def take(self, row: int, timestamp: int, payload: bytes, clock: int) -> str | None:
+        """One packet of an event, `clock` Hz being the rate of its timestamp. Returns the digit, when this is the
+        first packet of its press."""
         if len(payload) < _PAYLOAD_BYTES or payload[0] >= len(DIGITS):
             return None
         digit, ended = DIGITS[payload[0]], bool(payload[1] & _END)
@@ -56,12 +55,12 @@ class EventReceiver:
             self._last[row] = _Press(digit, timestamp, duration, ended)
             return digit
         after = ((timestamp - last.timestamp + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
-        if after == 0 or -self._old < after < 0:
+        if after == 0 or -clock * _OLD_MS // 1000 < after < 0:
             if after == 0:
                 last.duration = max(last.duration, duration)
                 last.ended |= ended
             return None
-        continues = not last.ended and digit == last.digit and 0 < after <= last.duration + self._slack
+        continues = not last.ended and digit == last.digit and 0 < after <= last.duration + clock * _SLACK_MS // 1000
         self._last[row] = _Press(digit, timestamp, duration, ended)
         return None if continues else digit
 
@@ -136,9 +135,11 @@ class EventSender:
         keyboard.now = _Sending(*keyboard.waiting.popleft())
         return True
 
-    def next_packet(self, row: int, payload_type: int, sequence: int, timestamp: int, ssrc: int) -> EventPacket:
-        """The packet of this tick, on a row for which `begin` was true. `timestamp` is the tick's; the event keeps
-        its first."""
+    def next_packet(
+        self, row: int, payload_type: int, sequence: int, timestamp: int, ssrc: int, step: int
+    ) -> EventPacket:
+        """The packet of this tick, on a row for which `begin` was true. `timestamp` is the tick's, `step` how far a
+        tick moves it; the event keeps its first."""
         key = self._keyboards[row]
         now = key.now
         assert now is not None
@@ -146,7 +147,7 @@ class EventSender:
             now.timestamp = timestamp
         now.begun += 1
         ending = now.begun >= now.ticks
-        duration = min(now.begun, now.ticks) * self._frame
+        duration = min(now.begun, now.ticks) * step
         now.ends += ending
         payload = bytes((DIGITS.index(now.digit), (_END if ending else 0) | _VOLUME)) + duration.to_bytes(2, "big")
         data = header_bytes(payload_type, now.begun == 1, sequence, now.timestamp, ssrc) + payload

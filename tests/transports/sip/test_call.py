@@ -172,7 +172,7 @@ class TestTheAck:
         assert isinstance(changed, LegTermsChanged)
         assert (changed.terms.codec, changed.terms.remote) == (Codec.PCMA, ("192.0.2.9", 7000))
 
-    @pytest.mark.parametrize("answer", ["", "v=0\r\nm=audio 7000 RTP/AVP 9\r\n"])
+    @pytest.mark.parametrize("answer", ["", "v=0\r\nm=audio 7000 RTP/AVP 18\r\n"])
     def test_an_unusable_answer_ends_the_call(self, bench: "Bench", phone: "Phone", answer: str) -> None:
         bench.dial(phone, phone.request("INVITE"))
         bench.order(ANSWER)
@@ -276,7 +276,7 @@ class TestRenegotiation:
         assert up.facts == []
 
     def test_an_unacceptable_offer_leaves_the_call_as_it_was(self, up: "Bench", phone: "Phone") -> None:
-        refused = response_in(up.receive(phone.request("INVITE", body=sdp("9"))))
+        refused = response_in(up.receive(phone.request("INVITE", body=sdp("18"))))
         assert refused.status == 488
         assert (refused.headers.get("Warning") or "").startswith("305 offhook")
         up.receive(phone.request("ACK", branch=phone.branch))
@@ -352,7 +352,7 @@ class TestBodies:
         [
             ("text/plain", "hello", [], 415),
             ("application/sdp", sdp(), ["Content-Encoding: gzip"], 415),
-            ("application/sdp", sdp("9"), [], 488),
+            ("application/sdp", sdp("18"), [], 488),
             ("application/sdp", sdp().replace("RTP/AVP", "RTP/SAVP"), [], 488),
             ("text/plain", "hello", ["Content-Disposition: session; handling=optional"], 100),
         ],

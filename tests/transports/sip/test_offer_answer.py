@@ -1,10 +1,10 @@
-"""Offer and answer (RFC 3264): G.711 and telephone-event, hold, refused lines, versions."""
+"""Offer and answer (RFC 3264): G.711, G.722 and telephone-event, hold, refused lines, versions."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offhook.media.messages import Codec
+from offhook.media.messages import Codec, MediaTerms
 from offhook.transports.sip.offer_answer import MediaSession, NotAcceptable
 from offhook.transports.sip.session_description import Direction, SessionDescription, parse_session_description
 
@@ -31,14 +31,17 @@ class TestCodecs:
         [
             (["m=audio 5000 RTP/AVP 0"], Codec.PCMU, 0, None),
             (["m=audio 5000 RTP/AVP 8 0"], Codec.PCMA, 8, None),
-            (["m=audio 5000 RTP/AVP 9 18 8"], Codec.PCMA, 8, None),
+            (["m=audio 5000 RTP/AVP 15 18 8"], Codec.PCMA, 8, None),
+            (["m=audio 5000 RTP/AVP 9"], Codec.G722, 9, None),
+            (["m=audio 5000 RTP/AVP 0 8 9 101", "a=rtpmap:101 telephone-event/8000"], Codec.G722, 9, 101),
+            (["m=audio 5000 RTP/AVP 0 109", "a=rtpmap:109 G722/8000"], Codec.G722, 109, None),
             (["m=audio 5000 RTP/AVP 0 97", "a=rtpmap:97 telephone-event/8000"], Codec.PCMU, 0, 97),
             (["m=audio 5000 RTP/AVP 96 0", "a=rtpmap:96 telephone-event/48000"], Codec.PCMU, 0, None),
             (["m=audio 5000 RTP/AVP 120", "a=rtpmap:120 pcma/8000/1"], Codec.PCMA, 120, None),
             (["m=audio 5000 RTP/AVPF 0"], Codec.PCMU, 0, None),
         ],
     )
-    def test_the_first_usable_format_is_taken_under_its_own_number(
+    def test_wideband_and_then_the_first_usable_format_is_taken_under_its_own_number(
         self, lines: list[str], codec: Codec, payload_type: int, telephone_event: int | None
     ) -> None:
         session = taken(*lines)
@@ -49,6 +52,26 @@ class TestCodecs:
         [audio] = answer_of(session).media
         assert audio.formats == tuple(str(number) for number in numbers)
         assert audio.port == 4000
+
+    @pytest.mark.parametrize(
+        ("codecs", "offered", "codec"),
+        [
+            ([Codec.PCMU, Codec.PCMA, Codec.G722], "9 8 0", Codec.PCMA),
+            ([Codec.PCMU, Codec.PCMA, Codec.G722], "9 18", Codec.G722),
+            ([Codec.PCMU], "9 8 0", Codec.PCMU),
+            ([Codec.G722], "0 9", Codec.G722),
+        ],
+    )
+    def test_the_rate_is_our_preference_and_the_codec_the_callers(
+        self, codecs: list[Codec], offered: str, codec: Codec
+    ) -> None:
+        session = MediaSession(codecs)
+        session.take_offer(offer_of(f"m=audio 5000 RTP/AVP {offered}"))
+        assert session.terms.codec is codec
+
+    def test_g722_is_answered_with_the_clock_that_rfc_3551_gives_it(self) -> None:
+        session = taken("m=audio 5000 RTP/AVP 9")
+        assert b"m=audio 4000 RTP/AVP 9\r\na=rtpmap:9 G722/8000\r\n" in session.answer()
 
     @pytest.mark.parametrize("ptime", ["10", "20", "30", "60"])
     def test_twenty_milliseconds_are_answered_whatever_was_asked(self, ptime: str) -> None:
@@ -62,7 +85,7 @@ class TestCodecs:
     @pytest.mark.parametrize(
         ("lines", "code"),
         [
-            (["m=audio 5000 RTP/AVP 9 18"], 305),
+            (["m=audio 5000 RTP/AVP 15 18"], 305),
             (["m=audio 5000 RTP/SAVP 0"], 302),
             (["m=video 5000 RTP/AVP 31"], 304),
             (["m=audio 0 RTP/AVP 0"], 304),
@@ -90,7 +113,7 @@ class TestLines:
         ]
 
     def test_the_first_usable_audio_is_taken(self) -> None:
-        session = taken("m=audio 5000 RTP/SAVP 0", "m=audio 5002 RTP/AVP 9", "m=audio 5004 RTP/AVP 0")
+        session = taken("m=audio 5000 RTP/SAVP 0", "m=audio 5002 RTP/AVP 18", "m=audio 5004 RTP/AVP 0")
         assert session.terms.remote == ("192.0.2.7", 5004)
         assert [line.port for line in answer_of(session).media] == [0, 0, 4000]
 
@@ -161,8 +184,22 @@ class TestRenegotiation:
         session = taken("m=audio 5000 RTP/AVP 0")
         before = session.agreed
         with pytest.raises(NotAcceptable):
-            session.take_offer(offer_of("m=audio 5000 RTP/AVP 9"))
+            session.take_offer(offer_of("m=audio 5000 RTP/AVP 18"))
         assert session.agreed is before
+
+    def test_a_call_keeps_its_rate_and_may_change_its_codec_within_it(self) -> None:
+        narrow = taken("m=audio 5000 RTP/AVP 0")
+        narrow.take_offer(offer_of("m=audio 5000 RTP/AVP 9 8 0"))
+        assert narrow.terms.codec is Codec.PCMA
+        with pytest.raises(NotAcceptable):
+            narrow.take_offer(offer_of("m=audio 5000 RTP/AVP 9"))
+        wide = taken("m=audio 5000 RTP/AVP 0 9")
+        wide.take_offer(offer_of("m=audio 5000 RTP/AVP 0 8 9", "a=sendonly"))
+        assert wide.terms.codec is Codec.G722
+        with pytest.raises(NotAcceptable, match="None of G722 is offered"):
+            wide.take_offer(offer_of("m=audio 5000 RTP/AVP 0"))
+        [audio] = parse_session_description(wide.offer()).media
+        assert audio.formats == ("9", "101")
 
     def test_our_own_offer_names_all_that_is_spoken_here(self) -> None:
         session = MediaSession()
@@ -172,6 +209,19 @@ class TestRenegotiation:
         session.take_answer(offer_of("m=audio 5000 RTP/AVP 8"))
         assert session.terms.codec is Codec.PCMA
         assert not session.offer_pending
+
+    def test_our_own_offer_names_g722_where_nothing_else_is_spoken(self) -> None:
+        session = MediaSession([Codec.G722])
+        session.address = ("198.51.100.1", 4000)
+        assert session.terms == MediaTerms(Codec.G722, 9)
+        assert parse_session_description(session.offer()).media[0].formats == ("9", "101")
+
+    def test_an_answer_of_another_rate_than_we_offered_is_refused(self) -> None:
+        session = MediaSession()
+        session.address = ("198.51.100.1", 4000)
+        session.offer()
+        with pytest.raises(NotAcceptable):
+            session.take_answer(offer_of("m=audio 5000 RTP/AVP 9"))
 
     def test_an_offer_in_a_call_keeps_the_number_of_lines(self) -> None:
         session = taken("m=video 5002 RTP/AVP 31", "m=audio 5000 RTP/AVP 8")

@@ -1,6 +1,11 @@
-"""Offer and answer (RFC 3264): which of what the caller offers is taken, and what is said in return."""
+"""Offer and answer (RFC 3264): which of what the caller offers is taken, and what is said in return.
+
+Which sampling rate a call gets is our preference (wideband is far better understood); among codecs of that rate the
+caller's order decides. A call keeps its rate: what it hears and plays lies in a row of a table of that rate.
+"""
 
 import secrets
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,9 +23,11 @@ from offhook.transports.sip.session_description import (
 
 PTIME_MS: Final = 20
 USABLE_PROTOCOLS: Final = frozenset({"RTP/AVP", "RTP/AVPF"})
-CODECS: Final = {"PCMU": Codec.PCMU, "PCMA": Codec.PCMA}
+CODECS: Final = (Codec.G722, Codec.PCMU, Codec.PCMA)
+"""What can be spoken here, in the order of preference that holds where none is set."""
 OWN_TELEPHONE_EVENT: Final = 101
-_STATIC: Final = {Codec.PCMU: 0, Codec.PCMA: 8}
+_CLOCK: Final = 8000
+_STATIC: Final = {Codec.PCMU: 0, Codec.PCMA: 8, Codec.G722: 9}
 
 
 class NotAcceptable(ValueError):
@@ -44,10 +51,12 @@ class Agreed:
 class MediaSession:
     """One call's side of offer and answer: what was agreed last, and the numbers of our own descriptions.
 
-    `address` is where our RTP is expected, None until the call is answered.
+    `address` is where our RTP is expected, None until the call is answered. `codecs` are those that are spoken, in
+    the order of our preference.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, codecs: Sequence[Codec] = CODECS) -> None:
+        self._codecs = tuple(codecs)
         self.agreed: Agreed | None = None
         self.address: tuple[str, int] | None = None
         self.offer_pending = False
@@ -57,16 +66,20 @@ class MediaSession:
 
     @property
     def terms(self) -> MediaTerms:
-        """What was agreed; before any agreement what we would offer."""
-        return self.agreed.terms if self.agreed else MediaTerms(codec=Codec.PCMU, payload_type=0)
+        """What was agreed; before any agreement the first of what we would offer."""
+        if self.agreed:
+            return self.agreed.terms
+        first = self._offered_codecs()[0]
+        return MediaTerms(codec=first, payload_type=_STATIC[first])
 
     def take_offer(self, body: bytes) -> None:
         """Agree to an offer. Raises NotAcceptable, and nothing has changed."""
-        self.agreed = _agree(body, established=self.agreed is not None)
+        spoken = _of_rate(self._codecs, self.terms.codec.rate) if self.agreed else self._codecs
+        self.agreed = _agree(body, spoken, established=self.agreed is not None)
 
     def take_answer(self, body: bytes) -> None:
         """The peer's answer to our offer. Raises NotAcceptable, and nothing has changed."""
-        agreed = _agree(body, established=False)
+        agreed = _agree(body, self._offered_codecs(), established=False)
         self.offer_pending = False
         self.agreed = agreed
 
@@ -82,16 +95,14 @@ class MediaSession:
         return self._print(media, theirs.timing)
 
     def offer(self) -> bytes:
-        """Our own offer, for an INVITE that brought none: what was agreed before, and otherwise all that we know."""
+        """Our own offer, for an INVITE that brought none: what was agreed before and its like."""
         if self.address is None:
             raise RuntimeError("an offer needs an address")
         self.offer_pending = True
         port = self.address[1]
-        maps = [("0", RtpMap("PCMU", 8000)), ("8", RtpMap("PCMA", 8000))]
-        if self.agreed and self.terms.codec is Codec.PCMA:
-            maps.reverse()
+        maps = [(str(_STATIC[codec]), RtpMap(codec.value, _CLOCK)) for codec in self._offered_codecs()]
         event = str(self.terms.telephone_event or OWN_TELEPHONE_EVENT)
-        maps.append((event, RtpMap("TELEPHONE-EVENT", 8000)))
+        maps.append((event, RtpMap("TELEPHONE-EVENT", _CLOCK)))
         audio = MediaDescription(
             kind="audio",
             port=port,
@@ -108,15 +119,23 @@ class MediaSession:
             ]
         return self._print(tuple(media), "0 0")
 
+    def _offered_codecs(self) -> list[Codec]:
+        """Those of one rate, what is in use first. An INVITE without an offer gets narrowband if it can be: its row is
+        taken before the answer is known, and everybody has G.711."""
+        if self.agreed:
+            spoken = _of_rate(self._codecs, self.terms.codec.rate)
+            return sorted(spoken, key=lambda codec: codec is not self.terms.codec)
+        return _of_rate(self._codecs, min(codec.rate for codec in self._codecs))
+
     def _accepted(self, line: MediaDescription, terms: MediaTerms) -> MediaDescription:
         assert self.address is not None
         if line.port == 0:
             return _rejected(line)
         port = self.address[1]
-        maps = [(str(terms.payload_type), RtpMap(terms.codec.value, 8000))]
+        maps = [(str(terms.payload_type), RtpMap(terms.codec.value, _CLOCK))]
         attributes: list[tuple[str, str | None]] = []
         if terms.telephone_event is not None:
-            maps.append((str(terms.telephone_event), RtpMap("TELEPHONE-EVENT", 8000)))
+            maps.append((str(terms.telephone_event), RtpMap("TELEPHONE-EVENT", _CLOCK)))
             attributes.append(("fmtp", f"{terms.telephone_event} 0-15"))
         attributes.append(("ptime", str(PTIME_MS)))
         return MediaDescription(
@@ -149,8 +168,12 @@ class MediaSession:
         return str(description).encode()
 
 
-def _agree(body: bytes, *, established: bool) -> Agreed:
-    """Take the first usable audio line.
+def _of_rate(codecs: Iterable[Codec], rate: int) -> list[Codec]:
+    return [codec for codec in codecs if codec.rate == rate]
+
+
+def _agree(body: bytes, spoken: Sequence[Codec], *, established: bool) -> Agreed:
+    """Take the first audio line that can be used with what is spoken.
 
     `established`: a call in progress may switch its audio off (port 0), which is a hold in both directions.
     """
@@ -167,26 +190,30 @@ def _agree(body: bytes, *, established: bool) -> Agreed:
         if line.protocol.upper() not in USABLE_PROTOCOLS:
             problem = NotAcceptable(302, f"{line.protocol[:32]} is not spoken here, RTP/AVP is".replace('"', ""))
             continue
-        terms = _terms(theirs, line)
+        terms = _terms(theirs, line, spoken)
         if terms is not None:
             return Agreed(theirs=theirs, line=at, terms=terms, held=not terms.sending)
-        problem = NotAcceptable(305, "None of PCMU and PCMA is offered")
+        problem = NotAcceptable(305, f"None of {', '.join(spoken)} is offered")
     raise problem
 
 
-def _terms(theirs: SessionDescription, line: MediaDescription) -> MediaTerms | None:
-    chosen: tuple[Codec, int] | None = None
+def _terms(theirs: SessionDescription, line: MediaDescription, spoken: Sequence[Codec]) -> MediaTerms | None:
+    by_name = {codec.value: codec for codec in spoken}
+    usable: list[tuple[Codec, int]] = []
     telephone_event: int | None = None
     for name in line.formats:
         rtpmap = line.mapped(name)
-        if rtpmap is None or rtpmap.clock != 8000 or not (name.isascii() and name.isdigit() and int(name[:4]) < 128):
+        if rtpmap is None or rtpmap.clock != _CLOCK or not (name.isascii() and name.isdigit() and int(name[:4]) < 128):
             continue
-        if chosen is None and rtpmap.encoding in CODECS:
-            chosen = CODECS[rtpmap.encoding], int(name)
+        if rtpmap.encoding in by_name:
+            usable.append((by_name[rtpmap.encoding], int(name)))
         elif telephone_event is None and rtpmap.encoding == "TELEPHONE-EVENT":
             telephone_event = int(name)
-    if chosen is None:
+    if not usable:
         return None
+    offered = {codec for codec, _ in usable}
+    rate = next(codec.rate for codec in spoken if codec in offered)
+    chosen = next((codec, payload_type) for codec, payload_type in usable if codec.rate == rate)
     host = literal_address(theirs.connection_of(line))
     direction = theirs.direction_of(line)
     connection = theirs.connection_of(line)

@@ -47,7 +47,7 @@ class RtpMap:
     clock: int
 
 
-STATIC_PAYLOADS: Final = {"0": RtpMap("PCMU", 8000), "8": RtpMap("PCMA", 8000)}
+STATIC_PAYLOADS: Final = {"0": RtpMap("PCMU", 8000), "8": RtpMap("PCMA", 8000), "9": RtpMap("G722", 8000)}
 
 
 @dataclass(frozen=True, slots=True)
