@@ -21,14 +21,15 @@ module_path           {modules}
 audio_source          aufile,{source}
 audio_player          aubridge,x{sip_port}
 audio_alert           aubridge,x{sip_port}
-ausrc_srate           8000
-auplay_srate          8000
+ausrc_srate           {rate}
+auplay_srate          {rate}
 rtp_ports             {rtp_first}-{rtp_last}
 jitter_buffer_delay   2-10
 ctrl_tcp_listen       127.0.0.1:{control_port}
 snd_path              {folder}/rec
 statmode_default      off
 module                g711.so
+module                g722.so
 module                aufile.so
 module                aubridge.so
 module                sndfile.so
@@ -56,17 +57,25 @@ class Baresip:
 
     Args:
         folder: for its configuration and recordings; must exist, one a telephone.
-        source: a WAV (8 kHz, mono, 16 bit) that is played once from the answer on; None: ten minutes of silence.
+        source: a WAV (at `rate`, mono, 16 bit) that is played once from the answer on; None: ten minutes of silence.
         user: the number it calls from.
         codecs: what it offers, in baresip's spelling.
+        rate: at which it plays and records, in Hz; 16000 for a call in G.722.
     """
 
     def __init__(
-        self, folder: Path, *, source: Path | None = None, user: str = "caller", codecs: str = "PCMU/8000/1"
+        self,
+        folder: Path,
+        *,
+        source: Path | None = None,
+        user: str = "caller",
+        codecs: str = "PCMU/8000/1",
+        rate: int = 8000,
     ) -> None:
         if shutil.which("baresip") is None:
             raise RuntimeError("baresip is missing. Remedy: apt-get install baresip-core")
         self.folder: Final = folder
+        self._rate: Final = rate
         self.port: Final = free_port()
         self._control: Final = free_port(socket.SOCK_STREAM)
         self._events: Final[list[Event]] = []
@@ -80,7 +89,7 @@ class Baresip:
         (folder / "contacts").touch()
         if source is None:
             source = folder / "silence.wav"
-            soundfile.write(source, np.zeros(600 * 8000, dtype=np.int16), 8000, subtype="PCM_16")
+            soundfile.write(source, np.zeros(600 * rate, dtype=np.int16), rate, subtype="PCM_16")
         rtp = 24000 + self.port % 2000 * 4
         self.rtp_ports: Final = range(rtp, rtp + 4)
         (folder / "config").write_text(
@@ -88,6 +97,7 @@ class Baresip:
                 sip_port=self.port,
                 modules=MODULES,
                 source=source,
+                rate=rate,
                 rtp_first=rtp,
                 rtp_last=rtp + 3,
                 control_port=self._control,
@@ -168,7 +178,7 @@ class Baresip:
     # --- recordings
 
     def heard(self, call: int = 1) -> Samples:
-        """What the telephone heard of its first (second …) call: mono, 8 kHz. Complete once the call is closed."""
+        """What the telephone heard of its first (second …) call: mono, at its rate. Whole once the call is closed."""
         return self._recording("dec", call)
 
     def spoken(self, call: int = 1) -> Samples:
@@ -178,7 +188,7 @@ class Baresip:
     def _recording(self, which: str, call: int) -> Samples:
         paths = sorted((self.folder / "rec").glob(f"dump-*-{which}.wav"))
         samples, rate = soundfile.read(paths[call - 1], dtype="float64")
-        assert rate == 8000
+        assert rate == self._rate
         return np.asarray(samples, dtype=np.float64)
 
     # --- reading

@@ -21,7 +21,12 @@ class Phones(Protocol):
     """Starts a telephone: see Baresip. `source` None plays silence."""
 
     async def __call__(
-        self, source: Path | None = None, *, user: str = "+4930123456", codecs: str = "PCMU/8000/1"
+        self,
+        source: Path | None = None,
+        *,
+        user: str = "+4930123456",
+        codecs: str = "PCMU/8000/1",
+        rate: int = 8000,
     ) -> Baresip: ...
 
 
@@ -53,12 +58,16 @@ async def phone(tmp_path: Path) -> AsyncIterator[Phones]:
         count = 0
 
         async def start(
-            source: Path | None = None, *, user: str = "+4930123456", codecs: str = "PCMU/8000/1"
+            source: Path | None = None,
+            *,
+            user: str = "+4930123456",
+            codecs: str = "PCMU/8000/1",
+            rate: int = 8000,
         ) -> Baresip:
             nonlocal count
             count += 1
             folder = tmp_path / f"phone{count}"
             folder.mkdir()
-            return await stack.enter_async_context(Baresip(folder, source=source, user=user, codecs=codecs))
+            return await stack.enter_async_context(Baresip(folder, source=source, user=user, codecs=codecs, rate=rate))
 
         yield start
