@@ -62,6 +62,7 @@ def test_a_recorded_call_gives_its_orders_again(log: Path) -> None:
     assert code == 0
     assert '> say #1 "Welcome to our service"' in said
     assert "byte for byte" in said
+    assert "cut off" not in said
 
 
 def test_what_it_prints_is_a_transcript_that_gives_the_same_call(log: Path) -> None:
@@ -153,6 +154,44 @@ def test_a_file_that_is_no_log_is_explained(tmp_path: Path) -> None:
     file.write_text("hello\n")
     with pytest.raises(OffhookError, match="line 1"):
         replayed(file)
+
+
+def test_a_file_that_is_not_there_or_is_no_text_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(OffhookError, match=r"call log .*missing\.jsonl cannot be read: No such file") as refusal:
+        replayed(tmp_path / "missing.jsonl")
+    assert "line" not in refusal.value.message
+    wav = tmp_path / "call.wav"
+    wav.write_bytes(b"RIFF\x24\x00\xff\xffWAVEfmt \n\x80\x00\n")
+    with pytest.raises(OffhookError, match="not a line of a call log") as refusal:
+        replayed(wav)
+    assert "*.jsonl" in refusal.value.remedy
+
+
+def test_a_log_that_was_cut_off_is_replayed_as_far_as_it_goes(log: Path) -> None:
+    whole = log.read_bytes()
+    first = whole.index(b"\n") + 1
+    for length in range(first, len(whole) - 1, 7):
+        log.write_bytes(whole[:length])
+        code, said = replayed(log)
+        assert code == 0, said
+        assert "the log was cut off" in said
+    log.write_bytes(whole[: first // 2])
+    with pytest.raises(OffhookError, match="no line with the call's settings"):
+        replayed(log)
+
+
+def test_a_line_that_is_broken_in_the_middle_of_a_log_is_no_cut(log: Path) -> None:
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join([*lines[:3], lines[3][:20], b"\n", *lines[4:]]))
+    with pytest.raises(OffhookError, match="line 4"):
+        replayed(log)
+
+
+def test_words_may_hold_whatever_ends_a_line_in_unicode(tmp_path: Path) -> None:
+    file = tmp_path / "call.jsonl"
+    call = CALL.replace("Welcome to our", "Welcome\\u2028to\\u0085our")
+    file.write_text("\n".join(recorded(*parse_call(call))) + "\n", encoding="utf-8")
+    assert replayed(file)[0] == 0
 
 
 def test_a_copy_without_words_and_numbers_replays_too(log: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 from offhook.conversation.defaults import CallSettings
-from offhook.conversation.inputs import Input, Ms
+from offhook.conversation.inputs import CallerHungUp, Input, Ms
 from offhook.conversation.outputs import Output, SendEvent
 from offhook.conversation.record import (
     fact_to_record,
@@ -179,17 +179,20 @@ class CallLog:
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """A log, read back. `orders` are the order records as they were written, byte for byte comparable."""
+    """A log, read back. `orders` are the order records as they were written, byte for byte comparable. `is_cut`: the
+    log ends before the call, or within a line, so that its last orders may be missing."""
 
     settings: CallSettings
     about: Json
     facts: tuple[tuple[Ms, Input], ...]
     orders: tuple[tuple[Ms, Json], ...]
     notes: tuple[tuple[Ms, str], ...]
+    is_cut: bool = False
 
 
 def read_call_log(path: Path) -> RecordedCall:
-    """Read a log. Raises OffhookError with the line's number when it is not one."""
+    """Read a log. Raises OffhookError when there is none, with the line's number when a line is wrong. A log whose last
+    line is incomplete, or whose call has no end, is read as far as it goes."""
     about: Json = {}
     settings: CallSettings | None = None
     facts: list[tuple[Ms, Input]] = []
@@ -209,28 +212,57 @@ def read_call_log(path: Path) -> RecordedCall:
             raise _unreadable(path, number, repr(error)) from error
     if settings is None:
         raise _unreadable(path, 1, "there is no line with the call's settings")
-    return RecordedCall(settings, about, tuple(facts), tuple(orders), tuple(notes))
+    has_end = any(isinstance(fact, CallerHungUp) for _, fact in facts)
+    last = _lines(path)[-1]
+    is_cut = not has_end or (last != b"" and _complete(last) is None)
+    return RecordedCall(settings, about, tuple(facts), tuple(orders), tuple(notes), is_cut)
 
 
 def log_records(path: Path) -> Iterator[tuple[int, dict]]:  # type: ignore[type-arg]  # JSON of unknown shape
-    """Each line of a log with its number, from 1 on. Raises OffhookError for what is no JSON object."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise _unreadable(path, 0, error.strerror or repr(error)) from error
-    for number, line in enumerate(text.splitlines(), 1):
+    """Each line of a log with its number, from 1 on; one that was not written to its end is left out. Raises
+    OffhookError for what is no JSON object."""
+    *lines, last = _lines(path)
+    for number, line in enumerate(lines, 1):
         try:
-            record = json.loads(line)
+            record = json.loads(line.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise _unreadable(path, number, "not text in UTF-8") from error
         except ValueError as error:
             raise _unreadable(path, number, str(error)) from error
         if not isinstance(record, dict):
             raise _unreadable(path, number, "not an object")
         yield number, record
+    record = _complete(last)
+    if record is not None:
+        yield len(lines) + 1, record
+
+
+def _lines(path: Path) -> list[bytes]:
+    """The lines, and what stands after the last line break."""
+    try:
+        # Texts in a line may hold whatever else ends a line in Unicode.
+        return path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise OffhookError(
+            f"The call log {path} cannot be read: {error.strerror or error}.",
+            remedy=_WHAT_TO_GIVE,
+            code="not_a_call_log",
+        ) from error
+
+
+def _complete(line: bytes) -> dict | None:  # type: ignore[type-arg]  # JSON of unknown shape
+    """The record in a line that no line break ends, when all of it is there."""
+    try:
+        record = json.loads(line.decode("utf-8"))
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+_WHAT_TO_GIVE: Final = "Give a file that `offhook serve`, `dev`, `call` or `demo` wrote (*.jsonl)."
 
 
 def _unreadable(path: Path, number: int, why: str) -> OffhookError:
     return OffhookError(
-        f"{path}, line {number}, is not a line of a call log: {why}.",
-        remedy="Give a file that `offhook serve`, `dev`, `call` or `demo` wrote (*.jsonl).",
-        code="not_a_call_log",
+        f"{path}, line {number}, is not a line of a call log: {why}.", remedy=_WHAT_TO_GIVE, code="not_a_call_log"
     )

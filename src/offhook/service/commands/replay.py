@@ -31,6 +31,8 @@ def run(options: ReplayOptions, terminal: Terminal) -> int:
     if options.redact is not None:
         return _redact(options, options.redact, terminal)
     call = read_call_log(options.log)
+    if call.is_cut:
+        terminal.line("# the log was cut off before the call's end: replayed as far as it goes", "yellow")
     if options.app is not None:
         return _run_app(call, options.app, terminal)
     replayed = against_core(call)
@@ -87,7 +89,11 @@ def against_core(call: RecordedCall) -> Replayed:
     orders = replay(call.settings, call.facts, until)
     transcript = format_call(call.settings, (*call.facts, (until, None)))
     recorded = [_line(record) for _, record in call.orders]
-    return Replayed(transcript, tuple(_differences(recorded, [_line(order_to_record(order)) for order in orders])))
+    now = [_line(order_to_record(order)) for order in orders]
+    if call.is_cut:
+        # What came of the last facts was perhaps not written any more.
+        now = now[: len(recorded)]
+    return Replayed(transcript, tuple(_differences(recorded, now)))
 
 
 def _line(record: object) -> str:
