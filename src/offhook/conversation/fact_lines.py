@@ -43,6 +43,10 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+# What transports call the end that a caller makes; any other is made by the app, the service or the network.
+_CAUSES_OF_CALLERS: Final = frozenset({"", "caller_hung_up", "cancelled"})
+
+
 def format_fact(fact: Input) -> str:
     """The fact in words, without its time."""
     match fact:
@@ -51,7 +55,8 @@ def format_fact(fact: Input) -> str:
         case CallConnected():
             return "call answered"
         case CallerHungUp(cause):
-            return f"caller hung up {quoted(cause)}" if cause else "caller hung up"
+            who = "caller hung up" if cause in _CAUSES_OF_CALLERS else "call over"
+            return f"{who} {quoted(cause)}" if cause else who
         case CallHeld():
             return "call held"
         case CallResumed():
@@ -231,6 +236,7 @@ _FACTS: Final[tuple[tuple[str, Callable[[Words, Ms], Input]], ...]] = (
     ("call offered", lambda _words, _at: CallOffered()),
     ("call answered", lambda _words, _at: CallConnected()),
     ("caller hung up", lambda words, _at: CallerHungUp("" if words.over else words.text())),
+    ("call over", lambda words, _at: CallerHungUp(words.text())),
     ("call held", lambda _words, _at: CallHeld()),
     ("call resumed", lambda _words, _at: CallResumed()),
     ("end requested", lambda words, _at: EndRequested(words.text(), words.text())),
