@@ -135,7 +135,8 @@ def any_fact(chance: Random) -> Input:
 
 class World:
     """Drives one call. `facts` and `orders` are what went in and came out, with their times; `heard` are the utterances
-    whose first packet was reported while the core could still take it."""
+    whose first packet was reported while the core could still take it, `last_words` the final words that came while it
+    could; those that are numbered can be told apart."""
 
     def __init__(self, settings: CallSettings, chance: Random) -> None:
         self.core: Final = Conversation(settings)
@@ -146,10 +147,12 @@ class World:
         self.playing: int | None = None
         self.heard: Final[set[int]] = set()
         self.cut: Final[list[int]] = []
+        self.last_words: Final[list[FinalWords]] = []
         self._coming: Final[list[tuple[Ms, int, Input]]] = []
         self._count = 0
         self._started_at: dict[int, Ms] = {}
         self._stopped: set[int] = set()
+        self._transcribed: set[int] = set()
         self._reflex: int | None = None
         self._voice = False
         self._turn = 0
@@ -188,6 +191,8 @@ class World:
         """Let come what is due, deadlines as late as a slow service would run them."""
         while self._coming and self._coming[0][0] <= until:
             at, _, fact = heapq.heappop(self._coming)
+            if isinstance(fact, PartialWords) and fact.turn in self._transcribed:
+                continue
             self._wait(at)
             self._observe(fact)
             self.facts.append((self.now, fact))
@@ -212,6 +217,10 @@ class World:
                     self.heard.add(number)
             case PlaybackFinished(number) if self.playing == number:
                 self.playing = None
+            case FinalWords(turn):
+                self._transcribed.add(turn)
+                if not self.core.ended:
+                    self.last_words.append(fact)
 
     def _obey(self, orders: Sequence[Output]) -> None:
         assert self.core.next_deadline is None or self.core.next_deadline > self.now or self.core.ended
@@ -234,8 +243,10 @@ class World:
                 self._turn = turn
             case FinishRecognition(turn):
                 if chance.random() < 0.8:
-                    text = chance.choice(["", "no", "I need help with billing"])
-                    self._later(chance.choice([40, 300, 1200]), FinalWords(turn, text))
+                    text = chance.choice(["", "no", f"I need help with bill {turn}", f"bill {turn}"])
+                    self._later(chance.choice([40, 300, 1200, 3000, 12_000]), FinalWords(turn, text))
+                if chance.random() < 0.2:
+                    self._later(chance.choice([300, 1100, 2800]), PartialWords(turn, chance.choice(["", "I", "bill"])))
             case SendDigit(digit):
                 self._later(160, DigitSent(digit))
             case StartTransfer():

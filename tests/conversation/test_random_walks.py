@@ -18,11 +18,14 @@ from offhook.conversation.defaults import CallSettings, Fallback
 from offhook.conversation.inputs import (
     CallConnected,
     CallOffered,
+    FinalWords,
     Input,
     Ms,
+    TransferAnswered,
 )
 from offhook.conversation.outputs import (
     FinishRecognition,
+    Ignored,
     Output,
     PlayAudio,
     PlayUrl,
@@ -142,6 +145,7 @@ def test_a_call_in_a_world_that_obeys(
         check_promises(world.orders)
         check_the_record(flow, world.facts, world.orders, world.now)
         check_what_was_heard(world.orders, world.heard, world.cut)
+        check_no_words_vanish(world.orders, world.facts, world.last_words)
         assert world.core.ended
     except AssertionError:
         print(format_call(flow, [*world.facts, (world.now, None)]))
@@ -163,6 +167,20 @@ def check_what_was_heard(orders: Orders, heard: set[int], cut: list[int]) -> Non
     barged_in = sum(isinstance(event, UserSpeak) and event.barged_in for event in events)
     assert barged_in <= len(cut)
     assert count(events, SessionEnd) == 1
+
+
+def check_no_words_vanish(orders: Orders, facts: Sequence[tuple[Ms, Input]], last_words: Sequence[FinalWords]) -> None:
+    """Final words, in time or late, are told or stand in the timeline, once, and turns are told in their order
+    (contract D22, D39, D40). Who is bridged talks to somebody else: what was not told until then is over (D15)."""
+    told = [event.text for event in events_of(orders) if isinstance(event, UserSpeak)]
+    numbered = [int(text.split()[-1]) for text in told if "bill " in text]
+    assert numbered == sorted(set(numbered))
+    if any(isinstance(fact, TransferAnswered) for _, fact in facts):
+        return
+    ignored = [order.happened for _, order in orders if isinstance(order, Ignored)]
+    for words in last_words:
+        if "bill " in words.text:
+            assert told.count(words.text) + ignored.count(words) == 1
 
 
 @walks

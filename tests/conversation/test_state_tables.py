@@ -55,6 +55,7 @@ def test_tables_are_drawn_as_diagrams() -> None:
     )
     assert "    SPEAKING --> PAUSING: voice stopped\n" in draw(CALLER)
     assert "    PAUSING --> FINISHING: (silence lasted)\n" in draw(CALLER)
+    assert "    SILENT --> FINISHING: (late words)\n" in draw(CALLER)
     assert draw(CALL).endswith("    ENDED --> [*]\n")
 
 

@@ -151,6 +151,7 @@ class CallCourse:
         """The next way of D26, for a caller who is with us: a second app is told of the call as if it began."""
         second = self._parts.fallbacks.second_app()
         if second is not None:
+            self._parts.caller.forget_owed()
             self._parts.give(SwitchApp(second.url))
             self._parts.give(self._parts.events.session_start(transfer.explained(failed) if failed else None))
             return
@@ -193,6 +194,7 @@ class CallCourse:
         )
 
     def _transfer_failed(self, fact: TransferFailed) -> None:
+        self._parts.caller.forget_owed()
         on_failure = self._connect.on_failure if self._connect is not None else OnFailure.HANG_UP
         self._connect = None
         self._parts.give(

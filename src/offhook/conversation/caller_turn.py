@@ -2,6 +2,8 @@
 
 A turn ends when silence has lasted long enough; then its final words are asked for. Voice that comes back after that is
 the next turn, while the words of the one before may still be on their way: turns are told to the app in their order.
+A turn of which nothing was known in time holds nobody up. Its words stay owed: if they come within
+`LATE_WORDS_WITHIN_MS` of its voice it is taken up again, unless a later turn has been told meanwhile.
 """
 
 from collections import deque
@@ -9,16 +11,17 @@ from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Final
 
-from offhook.conversation.defaults import FINAL_WORDS_WITHIN_MS
+from offhook.conversation.defaults import FINAL_WORDS_WITHIN_MS, LATE_WORDS_WITHIN_MS
 from offhook.conversation.inputs import FinalWords, Ms, PartialWords, RecognitionFailed, VoiceStarted, VoiceStopped
 from offhook.conversation.outputs import FinishRecognition
 from offhook.conversation.state_tables import CALLER, Caller, Machine, Step
 
 
 class Ear(StrEnum):
-    """Whether the recogniser may say more about a turn."""
+    """Whether the recogniser may say more about a turn. LATE: it has said nothing in time, and still may."""
 
     HEARING = auto()
+    LATE = auto()
     DONE = auto()
 
 
@@ -42,7 +45,7 @@ class Turn:
 
     @property
     def settled(self) -> bool:
-        return self.finish_by is not None and self.ear is Ear.DONE
+        return self.finish_by is not None and self.ear is not Ear.HEARING
 
 
 class CallerTurns:
@@ -51,6 +54,7 @@ class CallerTurns:
     def __init__(self) -> None:
         self._machine: Final = Machine(CALLER, Caller.SILENT)
         self._unsettled: Final[deque[Turn]] = deque()
+        self._owed: list[Turn] = []
         self._count = 0
 
     @property
@@ -119,10 +123,11 @@ class CallerTurns:
         return min((by for by in waiting if by is not None), default=None)
 
     def waited_enough(self, now: Ms) -> None:
-        """The last partial words stand."""
+        """The last partial words stand; where there are none, the turn goes without."""
+        self._owed = [turn for turn in self._owed if now <= _late_until(turn)]
         for turn in self._unsettled:
-            if turn.finish_by is not None and turn.finish_by <= now:
-                turn.ear = Ear.DONE
+            if turn.ear is Ear.HEARING and turn.finish_by is not None and turn.finish_by <= now:
+                turn.ear = Ear.DONE if turn.text else Ear.LATE
 
     def heard(self, turn: Turn, words: PartialWords | FinalWords | RecognitionFailed, now: Ms) -> None:
         """Words of a turn whose words are not told yet. Final words that come before the turn has ended are not the
@@ -135,9 +140,31 @@ class CallerTurns:
             case RecognitionFailed():
                 turn.ear = Ear.DONE
 
+    def taken_up_again(self, words: PartialWords | FinalWords | RecognitionFailed, now: Ms) -> Turn | None:
+        """The turn that these late words belong to: it waits to be told, in its place among the others, for its final
+        words no longer than any other turn. None: nothing is owed, or nothing was said."""
+        turn = next((turn for turn in self._owed if turn.number == words.turn), None)
+        if turn is None or now > _late_until(turn):
+            return None
+        text = "" if isinstance(words, RecognitionFailed) else words.text.strip()
+        if text or not isinstance(words, PartialWords):
+            self._owed.remove(turn)
+        if not text:
+            return None
+        turn.finish_by = now + FINAL_WORDS_WITHIN_MS
+        before = sum(other.number < turn.number for other in self._unsettled)
+        self._unsettled.insert(before, turn)
+        if self._machine.lists(Step.LATE_WORDS):
+            self._machine.take(Step.LATE_WORDS)
+        return turn
+
+    def forget_owed(self) -> None:
+        """The session begins anew: late words of before answer nothing any more."""
+        self._owed.clear()
+
     def was_not_cut(self, utterance: int, heard_to_its_end: bool) -> None:
         """An utterance that ended by itself just before its cut came through was not cut by anybody (D19)."""
-        for turn in self._unsettled:
+        for turn in (*self._unsettled, *self._owed):
             if heard_to_its_end and turn.cut == utterance:
                 turn.cut = None
 
@@ -145,7 +172,12 @@ class CallerTurns:
         """The turns that can be told now, in order; each is given out once."""
         settled: list[Turn] = []
         while self._unsettled and self._unsettled[0].settled:
-            settled.append(self._unsettled.popleft())
+            turn = self._unsettled.popleft()
+            settled.append(turn)
+            if turn.text:
+                self._owed = [owed for owed in self._owed if owed.number > turn.number]
+            elif turn.ear is Ear.LATE:
+                self._owed.append(turn)
         if not self._unsettled and self._machine.lists(Step.WORDS_SETTLED):
             self._machine.take(Step.WORDS_SETTLED)
         return settled
@@ -154,4 +186,9 @@ class CallerTurns:
         """The call is over: every turn with the words that are known of it."""
         turns = list(self._unsettled)
         self._unsettled.clear()
+        self._owed.clear()
         return turns
+
+
+def _late_until(turn: Turn) -> Ms:
+    return turn.last_voice_at + LATE_WORDS_WITHIN_MS

@@ -13,7 +13,7 @@ from typing import Final, assert_never
 from offhook.conversation.app_actions import INTERRUPTED, AppActions
 from offhook.conversation.barge_in import cut_waits_until, cuts
 from offhook.conversation.call_course import CallCourse
-from offhook.conversation.caller_turn import Turn
+from offhook.conversation.caller_turn import Ear, Turn
 from offhook.conversation.defaults import FINAL_WORDS_WITHIN_MS, CallSettings
 from offhook.conversation.event_book import KEYS
 from offhook.conversation.fallback import App
@@ -212,13 +212,22 @@ class Conversation:
                 assert_never(fact)
 
     def _take_words(self, fact: PartialWords | FinalWords | RecognitionFailed) -> None:
-        turn = self._parts.caller.turn(fact.turn)
+        turn = self._parts.caller.turn(fact.turn) or self._taken_up_again(fact)
         if turn is None:
             self._parts.ignore(fact, f"caller {self._parts.caller.state}")
             return
         self._parts.caller.heard(turn, fact, self._parts.now)
         if self._parts.listening:
             self._may_cut(turn)
+
+    def _taken_up_again(self, fact: PartialWords | FinalWords | RecognitionFailed) -> Turn | None:
+        """The turn whose words were late (D40), as long as the caller talks to us."""
+        if self._parts.call.state is not Call.CONNECTED:
+            return None
+        turn = self._parts.caller.taken_up_again(fact, self._parts.now)
+        if turn is not None:
+            self._parts.wait.taken_up_again(turn.number)
+        return turn
 
     def _take_key(self, fact: DigitPressed) -> None:
         digit = KEYS.get(fact.digit)
@@ -329,7 +338,10 @@ class Conversation:
     def _tell_turns(self) -> None:
         for turn in self._parts.caller.take_settled():
             if not turn.text:
-                self._parts.wait.wordless(turn.number)
+                if turn.ear is Ear.LATE:
+                    self._parts.wait.late(turn.number)
+                else:
+                    self._parts.wait.wordless(turn.number)
                 continue
             event = self._parts.events.user_speak(turn.text, barged_in=turn.cut is not None, language=turn.language)
             self._parts.give(event)

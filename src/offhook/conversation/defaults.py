@@ -9,6 +9,7 @@ from offhook.protocol.speech_options import BargeInConfig
 END_OF_TURN_SILENCE_MS: Final = 600
 DEFAULT_BARGE_IN: Final = BargeInConfig()
 FINAL_WORDS_WITHIN_MS: Final = 1000
+LATE_WORDS_WITHIN_MS: Final = 10_000
 PLAYBACK_STOPS_WITHIN_MS: Final = 1000
 DIGIT_SENT_WITHIN_MS: Final = 2000
 FAREWELL_WITHIN_MS: Final = 30_000

@@ -43,6 +43,7 @@ class Step(StrEnum):
     BREAK_OFF = auto()
     SILENCE_LASTED = auto()
     WORDS_SETTLED = auto()
+    LATE_WORDS = auto()
     SAY = auto()
     STOP = auto()
     DROP = auto()
@@ -172,7 +173,7 @@ LINE: Final[Table[Line]] = {
 }
 
 CALLER: Final[Table[Caller]] = {
-    Caller.SILENT: {VoiceStarted: Caller.SPEAKING},
+    Caller.SILENT: {VoiceStarted: Caller.SPEAKING, Step.LATE_WORDS: Caller.FINISHING},
     Caller.SPEAKING: {VoiceStopped: Caller.PAUSING, Step.BREAK_OFF: Caller.FINISHING},
     Caller.PAUSING: {
         VoiceStarted: Caller.SPEAKING,

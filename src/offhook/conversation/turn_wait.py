@@ -1,7 +1,7 @@
 """A queued `hangup` or `transfer` waits for the turn that has interrupted the assistant (contract D8).
 
 An answer with actions to that turn takes its place; an answer with nothing to do, a turn without words, or the time
-limit lets it run.
+limit lets it run. Late words (D40) find it waiting again if it has not run yet.
 """
 
 from collections.abc import Iterable
@@ -13,11 +13,13 @@ from offhook.conversation.queue_items import Connect, Item, Leave
 
 
 class TurnWait:
-    """What waits, and for which turn. `turn` None: the reflex has cut, and the turn's onset is not here yet."""
+    """What waits, and for which turn. `turn` None: the reflex has cut, and the turn's onset is not here yet.
+    What has `lapsed` may run, because the turn's words are late."""
 
     def __init__(self, answer_wait_ms: Ms | None) -> None:
         self._answer_wait_ms: Final = answer_wait_ms
         self._held: tuple[Item, ...] = ()
+        self._lapsed: tuple[Item, ...] = ()
         self._turn: int | None = None
         self._event: int | None = None
         self.ends_at: Ms | None = None
@@ -26,7 +28,7 @@ class TurnWait:
         """The caller has interrupted: what would end the conversation waits."""
         held = tuple(item for item in queue if isinstance(item, Leave | Connect))
         if held:
-            self._held, self._turn, self._event = held, turn, None
+            self._held, self._lapsed, self._turn, self._event = held, (), turn, None
             self.ends_at = now + FINAL_WORDS_WITHIN_MS if turn is None else None
 
     def holds(self, item: Item) -> bool:
@@ -48,6 +50,16 @@ class TurnWait:
         if self._turn == turn:
             self.release()
 
+    def late(self, turn: int) -> None:
+        """Nothing is known of the turn in time: nothing is held up any longer."""
+        if self._turn == turn:
+            self._held, self._lapsed = (), self._held
+
+    def taken_up_again(self, turn: int) -> None:
+        """The turn's late words are here."""
+        if self._turn == turn:
+            self._held, self._lapsed = self._lapsed, ()
+
     def awaits_answer(self, answers: int | None) -> bool:
         """Whether these actions are the awaited answer. On a WebSocket the first actions after the event are."""
         if self._event is None:
@@ -56,4 +68,4 @@ class TurnWait:
 
     def release(self) -> None:
         """Nothing waits any more."""
-        self._held, self._turn, self._event, self.ends_at = (), None, None, None
+        self._held, self._lapsed, self._turn, self._event, self.ends_at = (), (), None, None, None
