@@ -113,8 +113,51 @@ def test_a_transfer_can_fail_and_come_back(app: str) -> None:
 
 
 def test_commands_that_make_no_sense_are_explained(app: str) -> None:
-    for line in ("/help", "/press", "/press x", "/silence", "/silence long", "/interrupt", "/dance"):
-        assert "/silence 8" in said(app, line)
+    assert "/silence 8" in said(app, "/help")
+    for line in ("/press", "/press x", "/silence", "/silence long", "/interrupt"):
+        assert f"{line.split()[0]} wants" in said(app, line)
+    assert "There is no /dance. /help" in said(app, "/dance")
+
+
+SOUNDS = """
+import base64, io, wave
+from offhook import Assistant, Audio, MixAudio
+
+file = io.BytesIO()
+with wave.open(file, "wb") as sound:
+    sound.setparams((1, 2, 16_000, 0, "NONE", ""))
+    sound.writeframes(bytes(32_000))
+SECOND = base64.b64encode(file.getvalue()).decode()
+WITHOUT_FORMAT = base64.b64encode(b"RIFF" + (12).to_bytes(4, "little") + b"WAVEdata" + bytes(4)).decode()
+assistant = Assistant()
+
+
+@assistant.on_session_start
+def greet(event):
+    return [MixAudio(audio=SECOND, volume=0.3), Audio(audio=SECOND)]
+
+
+@assistant.on_user_speak
+def broken(event):
+    return Audio(audio=WITHOUT_FORMAT)
+"""
+
+
+def test_a_sound_is_shown_as_its_size(tmp_path: Path) -> None:
+    file = tmp_path / "chat_sounds.py"
+    file.write_text(SOUNDS)
+    text = said(str(file), "hello")
+    assert "[mix_audio (32 kB WAV) volume=0.3]" in text
+    assert "assistant> [audio (32 kB WAV)]" in text
+    assert "UklGR" not in text
+
+
+def test_a_wav_without_a_format_is_dropped_as_the_service_does(tmp_path: Path) -> None:
+    """(contract D17)"""
+    file = tmp_path / "chat_sounds.py"
+    file.write_text(SOUNDS)
+    assert "! dropped" in said(str(file), "hello")
+    assert "! dropped" not in said(str(file))
 
 
 def test_what_cannot_be_done_now_is_said(app: str) -> None:

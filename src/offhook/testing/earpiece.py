@@ -23,8 +23,9 @@ def plain_text(text: str | None, ssml: str | None) -> str:
     return text if text is not None else " ".join(_TAG.sub(" ", ssml or "").split())
 
 
-def wav_ms(text: str) -> int:
-    """How long a WAV lasts (base64, known to be one), in ms; 0 when it has no samples or its header is broken."""
+def wav_ms(text: str) -> int | None:
+    """How long a WAV lasts (base64, known to be one), in ms: 0 without samples, None without a format, by which nobody
+    can play it."""
     content = base64.b64decode(text)
     bytes_per_second: int = 0
     at = 12
@@ -32,10 +33,10 @@ def wav_ms(text: str) -> int:
         name, size = struct.unpack_from("<4sI", content, at)
         if name == b"fmt " and at + 20 <= len(content):
             (bytes_per_second,) = struct.unpack_from("<I", content, at + 16)
-        elif name == b"data" and bytes_per_second:
-            return int(min(size, len(content) - at - 8) * 1000 // bytes_per_second)
+        elif name == b"data":
+            return int(min(size, len(content) - at - 8) * 1000 // bytes_per_second) if bytes_per_second else None
         at += 8 + size + size % 2
-    return 0
+    return 0 if bytes_per_second else None
 
 
 @dataclass(slots=True)

@@ -30,6 +30,7 @@ from offhook.conversation.inputs import (
     PlaybackFinished,
     PlaybackStarted,
     SpeechDurationKnown,
+    SpeechFailed,
     TransferAnswered,
     TransferEnded,
     TransferFailed,
@@ -274,8 +275,7 @@ class Rehearsal:
                     words = plain_text(text, ssml)
                     self._play(Playing(utterance, words, speaking_ms(words), is_speech=True))
                 case PlayAudio(utterance, audio):
-                    length = wav_ms(audio)
-                    self._play(Playing(utterance, f"[audio {length / 1000:.1f} s]", length, is_speech=False))
+                    self._play_wav(utterance, wav_ms(audio))
                 case PlayUrl(utterance, url):
                     self._play(Playing(utterance, f"[audio {url}]", UNKNOWN_PROMPT_MS, is_speech=False))
                 case StopPlayback(utterance):
@@ -298,8 +298,8 @@ class Rehearsal:
                 self._later(DigitSent(digit))
             case StartTransfer():
                 self.transfer = order
-            case StartLoop():
-                self.background = True
+            case StartLoop(audio):
+                self.background = wav_ms(audio) is not None
             case StopLoop():
                 self.background = False
             case Dropped():
@@ -340,6 +340,12 @@ class Rehearsal:
         playing.began_at = self._now
         playing.place = len(self.heard)
         self.heard.append(playing.text)
+
+    def _play_wav(self, utterance: int, length: int | None) -> None:
+        if length is None:
+            self._later(SpeechFailed(utterance, "This is a WAV header without a format."))
+        else:
+            self._play(Playing(utterance, f"[audio {length / 1000:.1f} s]", length, is_speech=False))
 
     def _stop(self, utterance: int) -> None:
         playing = self._playing.pop(utterance, None)

@@ -83,9 +83,25 @@ def _order_line(order: Output) -> str:
 def _action_line(action: Action) -> str:
     if isinstance(action, Speak):
         return f"speak {action.text if action.text is not None else action.ssml!r}"
+    return f"{action.type} {shown_fields(action)}".rstrip()
+
+
+def shown_fields(action: Action) -> str:
+    """The fields of an action that say something, in one line; a sound as its kind and size."""
     told = action.model_dump(exclude={"type", "session_id"}, exclude_none=True, exclude_defaults=True)
-    shown = " ".join(f"{name}={str(value)[:40]!r}" for name, value in told.items())
-    return f"{action.type} {shown}".rstrip()
+    return " ".join(
+        _shown_sound(value) if name == "audio" else f"{name}={_shown(value)}" for name, value in told.items()
+    )
+
+
+def _shown_sound(base64_text: str) -> str:
+    size = len(base64_text) * 3 // 4
+    return f"({f'{round(size / 1000)} kB' if size >= 1000 else f'{size} bytes'} WAV)"
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return repr(text if len(text) <= 40 else f"{text[:39]}…") if isinstance(value, str) else text
 
 
 def _spaced(value: object) -> str:

@@ -13,6 +13,7 @@ from offhook.service.commands.chat_app import open_app
 from offhook.service.commands.options import ChatOptions
 from offhook.service.commands.terminal import Terminal
 from offhook.testing.rehearsal import BEGAN_AT, CALLER, Rehearsal, RehearsalStuck
+from offhook.testing.timeline import shown_fields
 
 HELP: Final = """Each line is something you say. Besides:
   /press 1          press keys
@@ -21,6 +22,12 @@ HELP: Final = """Each line is something you say. Besides:
   /answered  /failed  what becomes of a transfer
   /timeline         the whole call so far
   /quit             hang up (Ctrl-D too)"""
+
+WANTED: Final = {
+    "/press": "/press wants keys, such as: /press 1#",
+    "/silence": "/silence wants seconds, such as: /silence 8",
+    "/interrupt": "/interrupt wants what you say, such as: /interrupt one moment",
+}
 
 
 def run(options: ChatOptions, terminal: Terminal) -> int:
@@ -87,7 +94,8 @@ class Chat:
             case "/failed":
                 self._do(self._call.transfer_fails)
             case _ if command.startswith("/"):
-                self._terminal.line(HELP, "grey")
+                reason = WANTED.get(command, f"There is no {command}.")
+                self._terminal.line(f"  ! {reason} /help shows all.", "yellow")
             case _:
                 self._do(lambda: self._call.says(line))
 
@@ -126,13 +134,11 @@ def _described(action: Action) -> tuple[str, str]:
         case Speak(text=text, ssml=ssml):
             return f"assistant> {ssml if text is None else text}", "green"
         case Audio():
-            return "assistant> [audio]", "green"
+            return f"assistant> [audio {shown_fields(action)}]", "green"
         case Transfer(target_phone_number=target):
             return f"  [transfer to {target}: /answered or /failed]", "blue"
         case _:
-            fields = action.model_dump(exclude={"type", "session_id"}, exclude_none=True, exclude_defaults=True)
-            shown = " ".join(f"{name}={str(value)[:40]}" for name, value in fields.items())
-            return f"  [{action.type} {shown}".rstrip() + "]", "blue"
+            return f"  [{action.type} {shown_fields(action)}".rstrip() + "]", "blue"
 
 
 def _is_seconds(text: str) -> bool:
