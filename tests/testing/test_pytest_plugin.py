@@ -1,5 +1,8 @@
 """A failed test shows the call that it rehearsed."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -22,3 +25,53 @@ def test_the_timeline_is_part_of_the_failure(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*rehearsed call 1*", "*app: speak 'Welcome'*"])
+
+
+PASSING = """
+import pytest
+from offhook import Assistant
+
+pytest_plugins = ["offhook.testing.pytest_plugin"]
+
+@pytest.fixture
+def assistant():
+    return Assistant(on_session_start=lambda event: "Welcome")
+
+async def test_the_greeting(rehearse, assistant):
+    call = await rehearse(assistant).starts()
+    assert call.heard == ["Welcome"]
+
+class TestDesk:
+    @pytest.mark.parametrize("words", ["hello", "bye"])
+    async def test_what_is_said(self, words, rehearse, assistant):
+        call = await rehearse(assistant).starts()
+        await call.says(words)
+
+def test_nothing_async(rehearse):
+    assert rehearse
+"""
+
+
+@pytest.mark.parametrize(
+    "options", [("-p", "no:asyncio", "-p", "no:anyio"), ("-p", "no:anyio")], ids=["alone", "strict"]
+)
+def test_async_tests_that_rehearse_run_without_settings(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
+    pytester.makepyfile(PASSING)
+    pytester.runpytest_subprocess(*options).assert_outcomes(passed=4)
+
+
+def test_the_timeline_is_shown_without_another_plugin_too(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(FAILING)
+    result = pytester.runpytest_subprocess("-p", "no:asyncio")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*rehearsed call 1*", "*app: speak 'Welcome'*"])
+
+
+def test_the_example_in_write_an_app_runs_as_it_stands_there(pytester: pytest.Pytester) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "write-an-app" / "README.md").read_text(encoding="utf-8")
+    app, *others = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    files = {found[1]: block for block in others if (found := re.match(r"# (\w+\.py)\n", block))}
+    assert files.keys() == {"conftest.py", "test_my_app.py"}
+    for name, content in {"my_app.py": app, **files}.items():
+        (pytester.path / name).write_text(content, encoding="utf-8")
+    pytester.runpytest_subprocess("-p", "no:asyncio", "-p", "no:anyio").assert_outcomes(passed=2)

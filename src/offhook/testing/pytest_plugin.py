@@ -8,8 +8,13 @@ async def test_the_greeting(rehearse):
     await call.starts()
     assert call.heard == ["Welcome"]
 ```
+
+An async test that asks for `rehearse` runs without any other plugin; where pytest-asyncio or anyio takes it, it is
+theirs.
 """
 
+import asyncio
+import inspect
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -36,6 +41,15 @@ def rehearse(request: pytest.FixtureRequest) -> Callable[..., Rehearsal]:
         return call
 
     return make
+
+
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run an async test that rehearses, when no other plugin has made it one that can be called."""
+    test = pyfuncitem.obj
+    if not inspect.iscoroutinefunction(test) or rehearse.__name__ not in pyfuncitem.fixturenames:
+        return None
+    asyncio.run(test(**{name: pyfuncitem.funcargs[name] for name in inspect.signature(test).parameters}))
+    return True
 
 
 @pytest.hookimpl(wrapper=True)
