@@ -132,7 +132,7 @@ NEVER_CALLED: dict[str, tuple[tuple[str, ...], str]] = {
     "print": (("cli.py",), "Log an event, or write to the command's Terminal."),
 }
 # The call's outer wall; and the wall around the code of the app's developer (contract D33).
-CATCH_EVERYTHING = ("calls/live_call.py", "sdk/assistant.py")
+CATCH_EVERYTHING = ("calls/live_call.py", "sdk/assistant.py", "service/app_server.py")
 NAMES_THAT_OWN_NOTHING = {"util", "utils", "helper", "helpers", "common", "base", "manager", "managers", "misc"}
 
 

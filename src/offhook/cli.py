@@ -3,7 +3,10 @@
 import argparse
 import importlib
 import importlib.metadata
+import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +21,7 @@ from offhook.service.commands.options import (
     ReplayOptions,
     ServeOptions,
 )
-from offhook.service.commands.terminal import Terminal
+from offhook.service.commands.terminal import Terminal, printable
 
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
@@ -31,15 +34,27 @@ _APP_HELP: Final = "my_app.py, my_app.py:name, package.module:name, or the URL o
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     parsed = _parser().parse_args(arguments)
-    options = parsed.options(parsed)
     try:
-        return _command(parsed.command)(options, Terminal())
+        options = parsed.options(parsed)
+        return _imported(parsed.command)(options, Terminal())
     except OffhookError as error:
-        print(f"offhook {parsed.command}: {error.message}", file=sys.stderr)
-        print(f"Remedy: {error.remedy}", file=sys.stderr)
+        for line in f"offhook {parsed.command}: {error.message}\nRemedy: {error.remedy}".splitlines():
+            print(printable(line), file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+
+
+def _imported(command: str) -> Callable[[Any, Terminal], int]:
+    """The command's function. Ctrl-C while it is being imported ends the process there and then: nothing has begun, and
+    half an import has much to say when it is interrupted."""
+    if threading.current_thread() is not threading.main_thread():
+        return _command(command)
+    before = signal.signal(signal.SIGINT, lambda *_: os._exit(EXIT_INTERRUPTED))
+    try:
+        return _command(command)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _command(name: str) -> Callable[[Any, Terminal], int]:

@@ -34,6 +34,7 @@ class MediaProcess:
                 pass_fds=(theirs.fileno(),),
                 env={**os.environ, "PYTHONPATH": _search_path(), "OPENBLAS_NUM_THREADS": "1"},
                 stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the service alone
             )
         self._open = True
         self._loop.add_reader(self._link, self._readable)

@@ -92,6 +92,7 @@ class Assistant:
         self._service = ServiceActions.configured(service_url, service_key)
         self._answer_within_seconds = answer_within_seconds
         self._debug = debug
+        self.reports_failures = False
         self._lines = SessionLines()
         self._threads = ThreadPoolExecutor(SYNC_HANDLERS_AT_ONCE, thread_name_prefix="offhook-handler")
         self._own_loop = OwnLoop()
@@ -109,6 +110,11 @@ class Assistant:
     def expect_token(self, token: str) -> None:
         """Accept this token and no other from now on: for whoever serves the assistant and calls it (`offhook dev`)."""
         self._token = token
+
+    def report_failures(self) -> None:
+        """Tell the service over the WebSocket when a handler fails, as `{"error": …}`: for `offhook dev`, which shows
+        it in the call's timeline. Otherwise nothing is sent (D33)."""
+        self.reports_failures = True
 
     @classmethod
     def create(cls, **options: Any) -> Self:
@@ -155,7 +161,9 @@ class Assistant:
             self._lines.forget(event.session.id)
         if failure is not None:
             raise HandlerFailed(
-                f"{slot.name} failed: {failure}", remedy="See the traceback in the log.", code="handler_failed"
+                f"{slot.name} failed: {type(failure).__name__}: {failure}",
+                remedy="See the traceback in the log.",
+                code="handler_failed",
             ) from failure
 
     def _slot_for(self, event: Event) -> HandlerSlot[Any]:

@@ -1,8 +1,10 @@
 """Messages of one WebSocket connection: events in, actions out, each reply as it comes (contract D31, D32, D33)."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from offhook.protocol.actions import Action
@@ -21,10 +23,14 @@ from offhook.sdk.handlers import HandlerFailed
 log = logging.getLogger("offhook.assistant")
 
 POLICY_VIOLATION: Final = 1008
+LONGEST_FAILURE: Final = 400
 
 
 class Answering(Protocol):
     """What a connection needs of an assistant."""
+
+    @property
+    def reports_failures(self) -> bool: ...
 
     def admits(self, token: str | None) -> bool: ...
 
@@ -110,5 +116,7 @@ async def _answer(assistant: Answering, event: Event, send_text: Callable[[str],
 
     try:
         await assistant.answer_event(event, send)
-    except HandlerFailed:
-        return
+    except HandlerFailed as failed:
+        if assistant.reports_failures:
+            with suppress(OSError):  # the connection is gone, and with it who wants to know
+                await send_text(json.dumps({"error": failed.message[:LONGEST_FAILURE]}))

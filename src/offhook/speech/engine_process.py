@@ -64,6 +64,7 @@ class EngineProcess:
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 env=environment,
+                start_new_session=True,  # Ctrl-C is for the service alone
             )
         except OSError:
             ours.close()
