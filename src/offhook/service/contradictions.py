@@ -14,6 +14,7 @@ from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Flow, Settings
 def contradictions(settings: Settings) -> Iterator[SettingMistake]:
     yield from _repeated("flow", "id", [flow.id for flow in settings.flows])
     yield from _repeated("trunk", "name", [trunk.name for trunk in settings.trunks])
+    yield from _registrations(settings)
     yield from _numbers_taken_twice(settings.flows)
     for flow in settings.flows:
         yield from _unreadable_numbers(flow)
@@ -59,6 +60,21 @@ def _repeated(section: str, key: str, names: list[str]) -> Iterator[SettingMista
         yield SettingMistake(
             f"{section}[{name}].{key}", f"'{name}' is used twice.", f"Give each {section} its own {key}."
         )
+
+
+def _registrations(settings: Settings) -> Iterator[SettingMistake]:
+    transports = {address.transport for address in settings.sip.listen}
+    for trunk in settings.trunks:
+        section = f"trunk[{trunk.name}]"
+        if trunk.registrar is None:
+            continue
+        if not trunk.username:
+            remedy = "Write the account's user, as the carrier gave it."
+            yield SettingMistake(f"{section}.username", "It is missing, and a registrar is set.", remedy)
+        if trunk.transport not in transports:
+            kind = trunk.transport
+            problem = f"It is '{kind}', and sip.listen has no address of that kind."
+            yield SettingMistake(f"{section}.transport", problem, f'Add "{kind}:0.0.0.0:5060" to sip.listen.')
 
 
 def _numbers_taken_twice(flows: tuple[Flow, ...]) -> Iterator[SettingMistake]:

@@ -1,7 +1,7 @@
 """What the service counts, as metrics."""
 
 from collections.abc import Iterator, Mapping
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from offhook.control.metrics import Metric
 
@@ -80,3 +80,25 @@ class ServiceMetrics:
         if self._keeper is not None:
             about = "Call logs deleted because they were older than storage.keep_days."
             yield Metric("offhook_call_logs_deleted_total", "counter", about, self._keeper.deleted)
+
+
+@runtime_checkable
+class RegisteredTrunks(Protocol):
+    """A listener that is registered somewhere."""
+
+    @property
+    def trunks_registered(self) -> Mapping[str, bool]:
+        """For every trunk with a registrar, by name, whether its calls come here."""
+
+
+class TrunkMetrics:
+    """Which trunks are registered."""
+
+    def __init__(self, trunks: RegisteredTrunks) -> None:
+        self._trunks: Final = trunks
+
+    def metrics(self) -> Iterator[Metric]:
+        """The state as it is now."""
+        about = "1 while the trunk is registered at its registrar."
+        for name, registered in self._trunks.trunks_registered.items():
+            yield Metric("offhook_trunk_registered", "gauge", about, float(registered), {"trunk": name})

@@ -7,7 +7,7 @@ import structlog
 
 from offhook.control.control_app import control_app
 from offhook.service.http_server import HttpServer
-from offhook.service.service_metrics import MediaMetrics, ServiceMetrics
+from offhook.service.service_metrics import MediaMetrics, RegisteredTrunks, ServiceMetrics, TrunkMetrics
 from offhook.service.shutdown import Stopping
 from offhook.service.wiring import House
 from offhook.transports.call_leg import Listener
@@ -26,7 +26,11 @@ async def serve(house: House, listeners: Sequence[Listener], *, ready: Callable[
         house.register,
         keys=house.settings.http.keys,
         readiness=[stopping],
-        metrics=[ServiceMetrics(house.register, house.keeper), MediaMetrics(house.link)],
+        metrics=[
+            ServiceMetrics(house.register, house.keeper),
+            MediaMetrics(house.link),
+            *(TrunkMetrics(listener) for listener in listeners if isinstance(listener, RegisteredTrunks)),
+        ],
     )
     http = HttpServer(app, house.settings.http.listen)
     address = http.bind()

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Annotated, Any, Literal, NoReturn, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator
@@ -14,6 +14,7 @@ from offhook.protocol.speech_options import is_language
 
 T = TypeVar("T")
 IpNetwork: TypeAlias = IPv4Network | IPv6Network
+SIP_PORT: Final = 5060
 _HOST_NAME = re.compile(
     r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)*\.?", re.IGNORECASE
 )
@@ -98,6 +99,19 @@ def is_host(text: str) -> bool:
         # Four numbers are meant as an address, and this is none.
         return _HOST_NAME.fullmatch(text) is not None and not set(text) <= set("0123456789.")
     return True
+
+
+def as_registrar(written: object) -> object:
+    """`host`, `host:port` or `[v6]:port` as a HostPort; without a port it is that of SIP."""
+    if not isinstance(written, str):
+        return written
+    found = _host_and_port(written)
+    bare = written.strip().removeprefix("[").removesuffix("]")
+    if found is None and is_host(bare):
+        found = HostPort(bare, SIP_PORT)
+    if found is None or not is_host(found.host) or not found.port:
+        _refuse(f"'{written}' is not a registrar.", 'Write a host, or host and port: "sip.example.net:5060".')
+    return found
 
 
 def as_listen_address(written: object) -> object:

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
 
 from offhook.service.setting_types import (
     Country,
@@ -20,6 +21,7 @@ from offhook.service.setting_types import (
     as_host_port,
     as_listen_address,
     as_port_range,
+    as_registrar,
     checked_app_url,
     checked_language,
     checked_number,
@@ -40,6 +42,16 @@ TransferTarget: TypeAlias = Annotated[str, AfterValidator(checked_transfer_targe
 def limit(default: float, *, metric: str, ge: float, le: float) -> Any:
     """A setting that limits something; `metric` shows how full it is, or what it turned away."""
     return Field(default=default, ge=ge, le=le, json_schema_extra={"metric": metric})
+
+
+def _hosts_or_registrar(hosts: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    if not hosts and info.data.get("registrar", "mistaken") is None:
+        raise PydanticCustomError(
+            "setting",
+            "{problem}",
+            {"problem": "It is missing.", "remedy": "Write where its calls come from, or set registrar."},
+        )
+    return hosts
 
 
 class Section(BaseModel):
@@ -125,12 +137,26 @@ class Storage(Section):
 
 
 class Trunk(Section):
-    """A carrier or a telephone system that may call."""
+    """A carrier or a telephone system that may call; with a registrar, one that the service registers at."""
 
     name: str = Field(min_length=1)
     """How it is called in logs."""
-    hosts: Listed[str] = Field(min_length=1)
-    """Addresses, networks or host names that its calls come from; names are looked up at the start."""
+    registrar: Annotated[HostPort | None, BeforeValidator(as_registrar)] = None
+    """Host to register at, with or without `:port`. Its addresses may call. None: the service does not register."""
+    hosts: Annotated[Listed[str], AfterValidator(_hosts_or_registrar)] = Field(default=(), validate_default=True)
+    """Addresses, networks or host names that its calls come from, beside the registrar; looked up at the start."""
+    username: str | None = None
+    """The user to register, which is the account's number or name. Needed with `registrar`."""
+    password: str | None = Field(default=None, repr=False)
+    """Answers the registrar's challenge (digest)."""
+    auth_username: str | None = None
+    """The user that the password belongs to, where the carrier gives another one. None: `username`."""
+    transport: Literal["udp", "tcp"] = "udp"
+    """How to reach the registrar: `udp` or `tcp`; `sip.listen` must have an address of that kind."""
+    expires_seconds: int = Field(default=600, ge=30, le=86400)
+    """For how long to register. The registrar decides in the end; it is refreshed at 80 % of that."""
+    keep_alive_seconds: int = Field(default=25, ge=0, le=3600)
+    """How often the registrar is asked whether it still knows us, which also keeps a NAT open. 0: never."""
 
 
 class FallbackSettings(Section):

@@ -33,7 +33,8 @@ from offhook.service.engine_names import engine_named
 from offhook.service.flow_book import FlowBook
 from offhook.service.flow_terms import call_settings
 from offhook.service.prompt_fetch import PromptFetch
-from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Settings, Speech
+from offhook.service.setting_types import HostPort
+from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Settings, Speech, Trunk
 from offhook.service.settings import Flow as FlowSettings
 from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
 from offhook.speech.synthesizer import Synthesizer
@@ -43,6 +44,7 @@ from offhook.speech.synthesizers.scripted import ScriptedSynthesizer
 from offhook.speech.transcriber import Transcriber
 from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
 from offhook.speech.transcribers.scripted import ScriptedTranscriber
+from offhook.transports.sip.account import Account
 from offhook.transports.sip.listener import SipListener
 
 logger = structlog.get_logger()
@@ -124,8 +126,23 @@ async def sip_listeners(settings: Settings) -> list[SipListener]:
             advertise=settings.sip.advertise,
             accepts_from=[str(network) for network in networks],
             max_calls=settings.limits.max_calls + SPARE_SIP_CALLS,
+            accounts=[_account(trunk, trunk.registrar) for trunk in settings.trunks if trunk.registrar is not None],
         )
     ]
+
+
+def _account(trunk: Trunk, registrar: HostPort) -> Account:
+    return Account(
+        name=trunk.name,
+        host=registrar.host,
+        port=registrar.port,
+        username=trunk.username or "",
+        password=trunk.password or "",
+        auth_username=trunk.auth_username,
+        transport=trunk.transport,
+        expires_s=trunk.expires_seconds,
+        keep_alive_s=trunk.keep_alive_seconds,
+    )
 
 
 # The register refuses what is one too many, and says why; the listener's own limit only guards memory.
@@ -159,6 +176,8 @@ async def _start_engines(settings: Settings, stack: AsyncExitStack) -> Engines:
         order = [engine_named(settings.speech, name, SYNTHESIZERS) for name in _order(flow)]
         if all(name in failures for name in order):
             raise failures[EMBEDDED_VOICE]
+    for name, failure in failures.items():
+        logger.warning("engine_not_started", engine=name, why=failure.message, remedy=failure.remedy)
     _say_what_is_embedded(settings)
     return Engines(voices, ears)
 
@@ -167,7 +186,6 @@ async def _started(engine: Synthesizer | Transcriber, stack: AsyncExitStack, fai
     try:
         await engine.start()
     except OffhookError as error:
-        logger.warning("engine_not_started", engine=engine.name, why=error.message, remedy=error.remedy)
         failures[engine.name] = error
         return False
     stack.push_async_callback(engine.stop)

@@ -187,7 +187,7 @@ class TestWhoMayCall:
                 await wire.send(phone.invite())
                 assert await wire.status() == 403
         lines = [line for line in logs if line["event"] == "sip_stranger_refused"]
-        assert "sip.accepts_from" in lines[0]["remedy"]
+        assert "sip.allow_from" in lines[0]["remedy"]
         assert len(lines) == 10
         assert shy.legs == []
 

@@ -211,7 +211,7 @@ class TestNonInviteClient:
         transaction = NonInviteClientTransaction("b", "BYE", b"BYE", UDP)
         transaction.start(0)
         ok = self.response(phone, "200 OK")
-        assert transaction.receive(ok, 100) == (Answered(200),)
+        assert transaction.receive(ok, 100) == (Answered(ok),)
         assert transaction.timers == {"K": 5100}
         assert transaction.receive(ok, 200) == ()
         transaction.advance(5100)

@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from offhook.errors import ExtraMissing, OffhookError, SettingsInvalid
-from offhook.service.allowed_sources import trunk_networks
+from offhook.service.allowed_sources import registrar_networks, trunk_networks
 from offhook.service.commands.options import CheckOptions
 from offhook.service.commands.terminal import Terminal
 from offhook.service.engine_names import engine_named
@@ -108,7 +108,11 @@ def _open_files(settings: Settings) -> str:
 
 
 def _trunk(trunk: Trunk) -> str:
-    return "calls come from " + ", ".join(str(network) for network in trunk_networks(trunk))
+    networks = list(trunk_networks(trunk))
+    if trunk.registrar is not None:
+        networks += registrar_networks(trunk, trunk.registrar)
+    registers = "" if trunk.registrar is None else f"registers at {trunk.registrar} ({trunk.transport}); "
+    return f"{registers}calls come from " + ", ".join(str(network) for network in dict.fromkeys(networks))
 
 
 def _engines(settings: Settings, flow: Flow) -> Iterable[tuple[str, Callable[[], str]]]:

@@ -82,7 +82,12 @@ class Call:
     """One call. Of its parts only `offer`, `dialog`, `state` and `over` are for others to read."""
 
     def __init__(
-        self, invite: SipRequest, flow: Flow, transaction: InviteServerTransaction, *, called: str | None = None
+        self,
+        invite: SipRequest,
+        flow: Flow,
+        transaction: InviteServerTransaction,
+        *,
+        called: str | None = None,
     ) -> None:
         """Take in an INVITE that has passed all checks but that of its body. `called` None: the Request-URI says it.
 

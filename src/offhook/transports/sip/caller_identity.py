@@ -36,6 +36,26 @@ def called_number(request: SipRequest) -> str:
         return ""
 
 
+def contact_user(request: SipRequest) -> str:
+    """The user part of the Request-URI as it is; "" when there is none."""
+    try:
+        return header_fields.parse_uri(request.uri).user or ""
+    except ValueError:
+        return ""
+
+
+def called_behind(request: SipRequest) -> str | None:
+    """The number called, of a call that came to our contact: P-Called-Party-ID (RFC 7315), else To; None in neither."""
+    for value in (*request.headers.listed("P-Called-Party-ID"), request.headers.get("To") or ""):
+        try:
+            user = _user(header_fields.parse_address(value).uri)
+        except ValueError:
+            continue
+        if user:
+            return user
+    return None
+
+
 def caller(request: SipRequest) -> tuple[str | None, str]:
     """Number and display name of the caller: P-Asserted-Identity (RFC 3325), else From; None and "" when withheld."""
     if _wants_privacy(request):

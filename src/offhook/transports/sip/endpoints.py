@@ -52,19 +52,25 @@ class UdpEndpoint:
             except OSError:  # an ICMP error for something sent earlier; the socket lives on
                 continue
             remote = (address[0], address[1])
-            self._receive(data, Flow("udp", self.link, remote, (self._local_host(remote[0]), self.address[1])), False)
+            self._receive(data, Flow("udp", self.link, remote, (self.local_host(remote[0]), self.address[1])), False)
 
-    def _local_host(self, remote: str) -> str:
+    def local_host(self, remote: str) -> str:
         """Our address as this peer can reach it: on a wildcard socket the one that packets to it leave from."""
-        if self._advertise or self.address[0] not in {"0.0.0.0", "::"}:  # noqa: S104 -- asks, does not bind
-            return self._advertise or self.address[0]
         if remote not in self._routes:
             if len(self._routes) >= MAX_ROUTES_REMEMBERED:
                 self._routes.clear()
-            with socket.socket(self._socket.family, socket.SOCK_DGRAM) as probe:
-                probe.connect((remote, 9))
-                self._routes[remote] = probe.getsockname()[0]
+            self._routes[remote] = local_host(self.address[0], self._advertise, remote)
         return self._routes[remote]
+
+
+def local_host(bound_host: str, advertise: str | None, remote: str) -> str:
+    """What to tell `remote` to reach us at. Raises OSError when it cannot be reached."""
+    if advertise or bound_host not in {"0.0.0.0", "::"}:  # noqa: S104 -- asks, does not bind
+        return advertise or bound_host
+    family = socket.AF_INET6 if ":" in remote else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect((remote, 9))
+        return str(probe.getsockname()[0])
 
 
 class TcpConnection(asyncio.Protocol):

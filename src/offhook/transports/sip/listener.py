@@ -2,27 +2,34 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+import random
+import socket
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
 
 from offhook.errors import OffhookError, SettingsInvalid
 from offhook.transports.call_leg import CallLeg, LegEnded
+from offhook.transports.sip.account import Account, Path
 from offhook.transports.sip.admission import Admission, LogAllowance
 from offhook.transports.sip.call import Call, Happened
-from offhook.transports.sip.endpoints import TcpConnection, UdpEndpoint, bind
+from offhook.transports.sip.endpoints import TcpConnection, UdpEndpoint, bind, local_host
 from offhook.transports.sip.hop import Flow, Hop, Ms, Send, host_and_port
 from offhook.transports.sip.leg import SipLeg
+from offhook.transports.sip.registration import LookUp, NotRegistered, Registered, Registration, Unregistered
 from offhook.transports.sip.request_checks import Refusal
-from offhook.transports.sip.user_agent import MAX_CALLS, CallArrived, Order, Outcome, UserAgent
+from offhook.transports.sip.user_agent import MAX_CALLS, Answer, CallArrived, Order, Outcome, UserAgent
 
 MAX_CONNECTIONS: Final = 1000
 MAX_STRANGERS_CONNECTIONS: Final = 16
 MAX_CONNECTS: Final = 32
 CONNECT_WITHIN_S: Final = 5.0
+LOOK_UP_WITHIN_S: Final = 10.0
 LINGER_S: Final = 2.0
+# Links count from 1.
+NO_LINK: Final = 0
 BACKLOG: Final = 256
 
 _log = structlog.get_logger(__name__)
@@ -49,6 +56,7 @@ class SipListener:
         accepts_from: networks (CIDR) that may call, beside loopback (contract D42).
         accepts_loopback: whether this machine may call too.
         max_calls: calls at a time; further ones get 503 with Retry-After.
+        accounts: where to be registered, from `start` to `stop`. Their registrars may call.
 
     Raises:
         SettingsInvalid: an address or a network cannot be read.
@@ -62,11 +70,13 @@ class SipListener:
         accepts_from: Sequence[str] = (),
         accepts_loopback: bool = True,
         max_calls: int = MAX_CALLS,
+        accounts: Sequence[Account] = (),
     ) -> None:
         self._listen = [_parse_address(text) for text in listen]
         self._advertise = advertise
         self._admission = Admission(accepts_from, accepts_loopback=accepts_loopback)
         self._agent = UserAgent(max_calls=max_calls)
+        self._agent.registrations = tuple(Registration(account, random.random) for account in accounts)
         self._allowance = LogAllowance()
         self._legs: dict[Call, SipLeg] = {}
         self._arrived: asyncio.Queue[SipLeg | None] = asyncio.Queue()
@@ -98,6 +108,11 @@ class SipListener:
     def transactions(self) -> int:
         return self._agent.transactions
 
+    @property
+    def trunks_registered(self) -> Mapping[str, bool]:
+        """For every account by name, whether its registrar sends calls here."""
+        return {each.account.name: each.registered for each in self._agent.registrations}
+
     async def start(self) -> None:
         """Bind every address. Raises OffhookError when one is taken or not ours; nothing is bound then."""
         self._connects = await self._stack.enter_async_context(asyncio.TaskGroup())
@@ -112,6 +127,9 @@ class SipListener:
                     code="sip_address_unavailable",
                 ) from error
         _log.info("sip_listening", addresses=[str(bound) for bound in self._bound])
+        now = self._now()
+        for registration in self._agent.registrations:
+            self._carry_out(self._agent.settle_registration(registration, registration.start(), now), now)
 
     async def calls(self) -> AsyncIterator[CallLeg]:
         """Calls as they come in, until `stop`."""
@@ -125,15 +143,21 @@ class SipListener:
         _log.info("sip_refusing_new_calls", status=status)
 
     async def stop(self) -> None:
-        """Stop listening, once the last BYE is answered or `LINGER_S` have passed."""
+        """End registrations and stop listening, once all is answered or `LINGER_S` have passed."""
         if self._stopping:
             return
         self._stopping = True
         self._agent.refusing = self._agent.refusing or Refusal(503)
+        now = self._now()
+        for registration in self._agent.registrations:
+            self._carry_out(self._agent.settle_registration(registration, registration.leave(), now), now)
         try:
             if self._agent.awaits_answers:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._quiet.wait(), LINGER_S)
+            for account in (each.account for each in self._agent.registrations if each.leaving):
+                remedy = "None needed: the registrar forgets by itself when the time it granted is over."
+                _log.warning("unregister_unanswered", trunk=account.name, remedy=remedy)
         finally:
             self._close()
             await self._stack.aclose()
@@ -153,8 +177,10 @@ class SipListener:
             endpoint.close()
 
     def obey(self, call: Call, order: Order) -> None:
-        """Carry out an order on a call (`leg.Line`)."""
+        """Carry out an order on a call (`leg.Line`). What is advertised counts for media too."""
         now = self._now()
+        if isinstance(order, Answer) and self._advertise:
+            order = replace(order, host=self._advertise)
         self._carry_out(self._agent.obey(call, order, now), now)
 
     # --- sockets
@@ -192,7 +218,15 @@ class SipListener:
         return True
 
     def _connection_closed(self, connection: TcpConnection) -> None:
-        self._tcp.pop(connection.link, None)
+        if self._tcp.pop(connection.link, None) is not None and self._connection_to(connection.remote) is None:
+            self._disconnected(connection.remote, "the connection was closed")
+
+    def _disconnected(self, address: tuple[str, int], reason: str) -> None:
+        """Tell registrations; once everything is closed nobody is left to tell."""
+        now = self._now()
+        for registration in () if self._closed else self._agent.registrations:
+            effects = registration.disconnected(address, reason, now)
+            self._carry_out(self._agent.settle_registration(registration, effects, now), now)
 
     # --- messages
 
@@ -200,7 +234,11 @@ class SipListener:
         now = self._now()
         stranger = not self._admission.accepts(flow.remote[0])
         if stranger:
-            self._note("sip_stranger_refused", flow.remote, remedy="Add the caller's network to sip.accepts_from.")
+            self._note(
+                "sip_stranger_refused",
+                flow.remote,
+                remedy="Add the caller's network to sip.allow_from; in `offhook dev`: --allow-from.",
+            )
         outcomes = self._agent.receive(data, flow, now, stranger=stranger, from_stream=from_stream)
         self._carry_out(outcomes, now, flow)
 
@@ -217,6 +255,10 @@ class SipListener:
                 self._arrive(outcome.call)
             elif isinstance(outcome, Happened):
                 self._tell(outcome)
+            elif isinstance(outcome, LookUp):
+                self._begin(self._look_up(outcome.registration))
+            elif isinstance(outcome, Registered | NotRegistered | Unregistered):
+                _say(outcome)
             else:
                 self._note(outcome.event, flow.remote if flow else None, detail=outcome.detail)
         if self._agent.awaits_answers:
@@ -260,9 +302,14 @@ class SipListener:
             self._connecting[hop].append(data)
         elif self._connects is not None and not self._closed and len(self._connecting) < MAX_CONNECTS:
             self._connecting[hop] = [data]
-            task = self._connects.create_task(self._connect_and_send(hop))
-            self._connect_tasks.add(task)
-            task.add_done_callback(self._connect_tasks.discard)
+            self._begin(self._connect_and_send(hop))
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        """A task that ends with the listener."""
+        assert self._connects is not None
+        task = self._connects.create_task(work)
+        self._connect_tasks.add(task)
+        task.add_done_callback(self._connect_tasks.discard)
 
     async def _connect_and_send(self, hop: Hop) -> None:
         loop = asyncio.get_running_loop()
@@ -273,11 +320,45 @@ class SipListener:
                 await loop.create_connection(lambda: connection, *hop.address)
         except (OSError, TimeoutError) as error:
             self._note("sip_peer_unreachable", hop.address, detail=str(error))
+            self._disconnected(hop.address, str(error) or f"no connection within {CONNECT_WITHIN_S:g} s")
             return
         finally:
             waiting = self._connecting.pop(hop)
         for data in waiting:
             connection.send(data)
+
+    # --- registrars
+
+    async def _look_up(self, registration: Registration) -> None:
+        account = registration.account
+        kind = socket.SOCK_DGRAM if account.transport == "udp" else socket.SOCK_STREAM
+        try:
+            async with asyncio.timeout(LOOK_UP_WITHIN_S):
+                found = await asyncio.get_running_loop().getaddrinfo(account.host, account.port, type=kind)
+        except (OSError, UnicodeError, TimeoutError) as error:
+            now = self._now()
+            effects = registration.not_found(str(error) or f"no answer within {LOOK_UP_WITHIN_S:g} s", now)
+        else:
+            addresses = list(dict.fromkeys((str(entry[4][0]), account.port) for entry in found))
+            self._admission.admit(account.name, [host for host, _ in addresses])
+            paths = [path for address in addresses if (path := self._path_to(address, account.transport)) is not None]
+            now = self._now()
+            effects = registration.found(paths, now)
+        self._carry_out(self._agent.settle_registration(registration, effects, now), now)
+
+    def _path_to(self, address: tuple[str, int], transport: str) -> Path | None:
+        """How to reach this address from where we listen; None when we do not listen on its kind of address."""
+        wide = ":" in address[0]
+        bound = next((each for each in self._bound if each.transport == transport and (":" in each.host) == wide), None)
+        if bound is None:
+            return None
+        udp = (each.link for each in self._udp.values() if each.address == (bound.host, bound.port))
+        link = next(udp, NO_LINK) if transport == "udp" else NO_LINK
+        try:
+            host = local_host(bound.host, self._advertise, address[0])
+        except OSError:
+            return None
+        return Path(Hop(transport, link, address), (host, bound.port))
 
     # --- time
 
@@ -313,3 +394,22 @@ def _parse_address(text: str) -> BoundAddress:
             remedy='Write transport, address and port, as in "udp:0.0.0.0:5060" or "tcp:[::1]:5060".',
         )
     return BoundAddress(transport, host.strip("[]"), int(port))
+
+
+def _say(outcome: Registered | NotRegistered | Unregistered) -> None:
+    """One line for each change of a registration."""
+    account = outcome.account
+    where = {"trunk": account.name, "registrar": f"{account.transport}:{host_and_port(account.host, account.port)}"}
+    match outcome:
+        case Registered():
+            _log.info("registered", **where, expires_seconds=outcome.expires_s)
+        case Unregistered():
+            _log.info("unregistered", **where)
+        case NotRegistered():
+            _log.warning(
+                "registration_lost" if outcome.lost else "registration_failed",
+                **where,
+                why=outcome.trouble.reason,
+                remedy=outcome.trouble.remedy,
+                again_in_seconds=round(outcome.again_in_ms / 1000, 1),
+            )

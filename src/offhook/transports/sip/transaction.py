@@ -49,7 +49,7 @@ class TimedOut:
 class Answered:
     """The final response to our request."""
 
-    status: int
+    response: SipResponse
 
 
 Effect: TypeAlias = Send | AckArrived | TimedOut | Answered
@@ -262,7 +262,7 @@ class NonInviteClientTransaction(_Timers):
         else:
             self.state = State.COMPLETED
             self.timers["K"] = now + T4
-        return (Answered(response.status),)
+        return (Answered(response),)
 
     def advance(self, now: Ms) -> tuple[Effect, ...]:
         """What the timers that are due bring about."""

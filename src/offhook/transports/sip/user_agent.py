@@ -1,21 +1,31 @@
-"""The user agent server (RFC 3261 8.2): from bytes to transactions, and on to calls. Pure: no socket, no clock.
+"""The user agent (RFC 3261 8): from bytes to transactions, on to calls and registrations. Pure: no socket, no clock.
 
 `receive`, `obey` and `advance` return what follows; `next_deadline` is the earliest of all machines below.
 """
 
 import hashlib
-import heapq
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from offhook.transports.sip.body import UnsupportedBody
 from offhook.transports.sip.call import Call, CallEffect, Happened, RequestBegan, refusal_of
+from offhook.transports.sip.caller_identity import called_behind, contact_user
+from offhook.transports.sip.deadlines import Deadlines
 from offhook.transports.sip.dialog import DialogId
 from offhook.transports.sip.hop import Flow, Ms, Send
 from offhook.transports.sip.message import SipRequest, SipResponse, Unreadable, parse_message
 from offhook.transports.sip.offer_answer import NotAcceptable
+from offhook.transports.sip.registration import (
+    Effects,
+    LookUp,
+    NotRegistered,
+    RegisterBegan,
+    Registered,
+    Registration,
+    Unregistered,
+)
 from offhook.transports.sip.request_checks import Refusal, refusal_of_invite, refusal_of_request
 from offhook.transports.sip.response import build_response, capabilities, response_hop
 from offhook.transports.sip.transaction import (
@@ -87,64 +97,29 @@ class Noted:
     detail: str
 
 
-Outcome: TypeAlias = Send | CallArrived | Happened | Noted
-
-
-class _Machine(Protocol):
-    @property
-    def next_deadline(self) -> Ms | None: ...
-
-
-class _Deadlines:
-    """The deadlines of many machines, earliest first; entries that were overtaken are passed over."""
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[Ms, int, _Machine]] = []
-        self._planned: dict[int, Ms] = {}
-        self._count = 0
-
-    def plan(self, machine: _Machine) -> None:
-        """Note the machine's deadline, which may have changed."""
-        deadline = machine.next_deadline
-        if deadline is None:
-            self._planned.pop(id(machine), None)
-        elif self._planned.get(id(machine)) != deadline:
-            self._planned[id(machine)] = deadline
-            self._count += 1
-            heapq.heappush(self._heap, (deadline, self._count, machine))
-
-    @property
-    def next(self) -> Ms | None:
-        while self._heap:
-            deadline, _, machine = self._heap[0]
-            if self._planned.get(id(machine)) == deadline:
-                return deadline
-            heapq.heappop(self._heap)
-        return None
-
-    def pop_due(self, now: Ms) -> _Machine | None:
-        """A machine whose deadline has come; it must be planned again afterwards."""
-        if self.next is None or self._heap[0][0] > now:
-            return None
-        machine = heapq.heappop(self._heap)[2]
-        self._planned.pop(id(machine), None)
-        return machine
+Outcome: TypeAlias = Send | CallArrived | Happened | Noted | LookUp | Registered | NotRegistered | Unregistered
 
 
 class UserAgent:
-    """Every transaction and every call of one listener."""
+    """Every transaction, every call and every registration of one listener."""
 
-    def __init__(self, *, max_calls: int = MAX_CALLS, max_transactions: int = MAX_TRANSACTIONS) -> None:
+    def __init__(
+        self,
+        *,
+        max_calls: int = MAX_CALLS,
+        max_transactions: int = MAX_TRANSACTIONS,
+    ) -> None:
         self.refusing: Refusal | None = None
+        self.registrations: tuple[Registration, ...] = ()
         self._max_calls = max_calls
         self._max_transactions = max_transactions
         self._servers: dict[Key, ServerTransaction] = {}
-        self._clients: dict[Key, tuple[NonInviteClientTransaction, Call]] = {}
+        self._clients: dict[Key, tuple[NonInviteClientTransaction, Call | Registration]] = {}
         self._calls: dict[DialogId, Call] = {}
         self._invites: dict[Key, Call] = {}
         self._unmerged: dict[Key, Key] = {}
         self._merge_keys: dict[Key, Key] = {}
-        self._deadlines = _Deadlines()
+        self._deadlines = Deadlines()
         self._secret = secrets.token_bytes(16)
 
     @property
@@ -211,10 +186,12 @@ class UserAgent:
         """Let every machine whose deadline has come do its part."""
         outcomes: list[Outcome] = []
         while (machine := self._deadlines.pop_due(now)) is not None:
-            if isinstance(machine, Call):
+            if isinstance(machine, Registration):
+                outcomes += self.settle_registration(machine, machine.advance(now), now)
+            elif isinstance(machine, Call):
                 outcomes += self._settle_call(machine, machine.advance(now))
             elif isinstance(machine, NonInviteClientTransaction):
-                outcomes += self._settle_client(machine, machine.advance(now))
+                outcomes += self._settle_client(machine, machine.advance(now), now)
             elif isinstance(machine, InviteServerTransaction | NonInviteServerTransaction):
                 outcomes += self._settle(machine, machine.advance(now), now)
         return outcomes
@@ -272,7 +249,8 @@ class UserAgent:
         if refusal is not None:
             return self._answer(invite, flow, transaction, refusal, now)
         try:
-            call = Call(invite, flow, transaction)
+            called = self._called_behind_contact(invite, flow)
+            call = Call(invite, flow, transaction, called=called)
         except (UnsupportedBody, NotAcceptable) as error:
             status, headers = refusal_of(error)
             return self._answer(invite, flow, transaction, Refusal(status, None, tuple(headers)), now)
@@ -280,6 +258,12 @@ class UserAgent:
         self._invites[transaction.key] = call
         trying = transaction.respond(build_response(invite, flow, 100), now)
         return [*self._settle(transaction, trying, now), CallArrived(call)]
+
+    def _called_behind_contact(self, invite: SipRequest, flow: Flow) -> str | None:
+        """The number that was called, when a registrar sent the call to our contact; None in any other case."""
+        user = contact_user(invite)
+        ours = any(each.is_our_contact(user, flow.remote[0]) for each in self.registrations)
+        return called_behind(invite) if ours else None
 
     def _begin(self, request: SipRequest, flow: Flow) -> ServerTransaction:
         key = server_key(request)
@@ -334,7 +318,7 @@ class UserAgent:
 
     def _receive_response(self, response: SipResponse, now: Ms) -> list[Outcome]:
         known = self._clients.get(client_key(response))
-        return self._settle_client(known[0], known[0].receive(response, now)) if known else []
+        return self._settle_client(known[0], known[0].receive(response, now), now) if known else []
 
     # --- bookkeeping
 
@@ -359,20 +343,40 @@ class UserAgent:
             if merge_key is not None:
                 self._unmerged.pop(merge_key, None)
 
-    def _settle_client(self, client: NonInviteClientTransaction, effects: Iterable[Effect]) -> list[Outcome]:
+    def _settle_client(self, client: NonInviteClientTransaction, effects: Iterable[Effect], now: Ms) -> list[Outcome]:
         outcomes: list[Outcome] = []
-        _, call = self._clients[client.key]
+        _, owner = self._clients[client.key]
+        self._deadlines.plan(client)
+        if client.state is State.TERMINATED:
+            del self._clients[client.key]
         for effect in effects:
             if isinstance(effect, Send):
                 outcomes.append(effect)
             elif isinstance(effect, Answered | TimedOut):
-                call.bye_over()
-                self._forget_if_over(call)
-                if isinstance(effect, TimedOut):
-                    outcomes.append(Noted("sip_bye_unanswered", f"timer {effect.timer}"))
-        self._deadlines.plan(client)
-        if client.state is State.TERMINATED:
-            del self._clients[client.key]
+                if isinstance(owner, Call):
+                    outcomes += self._bye_over(owner, effect)
+                elif isinstance(effect, Answered):
+                    outcomes += self.settle_registration(owner, owner.answered(client.key, effect.response, now), now)
+                else:
+                    outcomes += self.settle_registration(owner, owner.timed_out(client.key, now), now)
+        return outcomes
+
+    def _bye_over(self, call: Call, effect: Answered | TimedOut) -> list[Outcome]:
+        call.bye_over()
+        self._forget_if_over(call)
+        return [Noted("sip_bye_unanswered", f"timer {effect.timer}")] if isinstance(effect, TimedOut) else []
+
+    def settle_registration(self, registration: Registration, effects: Effects, now: Ms) -> list[Outcome]:
+        """Take what a registration wants."""
+        outcomes: list[Outcome] = []
+        for effect in effects:
+            if isinstance(effect, RegisterBegan):
+                transaction = effect.transaction
+                self._clients[transaction.key] = (transaction, registration)
+                outcomes += self._settle_client(transaction, transaction.start(now), now)
+            else:
+                outcomes.append(effect)
+        self._deadlines.plan(registration)
         return outcomes
 
     def _settle_call(self, call: Call, effects: Iterable[CallEffect]) -> list[Outcome]:

@@ -1,0 +1,33 @@
+"""Accounts at registrars, and the ways to reach them."""
+
+from dataclasses import dataclass, field
+
+from offhook.transports.sip.hop import DEFAULT_PORT, Hop
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who to be at which registrar.
+
+    `username` is the user of the address of record and of our contact, `auth_username` the one that the password
+    belongs to (None: the same). `expires_s` is asked for, the registrar decides; every `keep_alive_s` the registrar is
+    asked for our binding (0: never).
+    """
+
+    name: str
+    host: str
+    username: str
+    password: str = field(repr=False)
+    port: int = DEFAULT_PORT
+    auth_username: str | None = None
+    transport: str = "udp"
+    expires_s: int = 600
+    keep_alive_s: int = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """One way to a registrar: where requests go, and what we tell it to reach us at."""
+
+    hop: Hop
+    local: tuple[str, int]
