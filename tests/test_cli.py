@@ -62,32 +62,60 @@ def test_a_failure_is_said_with_its_remedy(capsys: pytest.CaptureFixture[str], t
 # Runs the command line in an interpreter in which a part of the server extra cannot be found.
 WITHOUT = """
 import sys
-class Missing:
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {missing!r}:
-            raise ModuleNotFoundError("No module named " + repr(name), name=name)
-sys.meta_path.insert(0, Missing())
+        return None if name.partition(".")[0] in {missing!r} else self.finder.find_spec(name, path, target)
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+sys.meta_path = [Without(finder) for finder in sys.meta_path]
 from offhook.cli import main
 sys.exit(main({arguments!r}))
 """
-SERVER = {"aiohttp", "fastapi", "numpy", "orjson", "pocketsphinx", "sipmessage", "soundfile", "soxr", "structlog",
-          "uvicorn", "uvloop", "espeakng_loader", "starlette"}  # fmt: skip
+VOICE = {"espeakng_loader"}
+SERVER = VOICE | {
+    "aiohttp", "fastapi", "numpy", "orjson", "pocketsphinx", "sipmessage", "soundfile", "soxr", "structlog", "uvicorn",
+    "uvloop", "starlette",
+}  # fmt: skip
 
 
 def without_server(*arguments: str, answers: str = "") -> subprocess.CompletedProcess[str]:
-    code = WITHOUT.format(missing=SERVER, arguments=list(arguments))
+    return without(SERVER, *arguments, answers=answers)
+
+
+def without(missing: set[str], *arguments: str, answers: str = "") -> subprocess.CompletedProcess[str]:
+    code = WITHOUT.format(missing=missing, arguments=list(arguments))
     return subprocess.run(
         [sys.executable, "-c", code], input=answers, capture_output=True, text=True, timeout=60, check=False
     )
 
 
-@pytest.mark.parametrize(
-    "arguments", [("demo", "--once"), ("dev", "app.py"), ("call", "app.py"), ("serve",), ("check",)], ids=lambda a: a[0]
-)
+@pytest.mark.parametrize("arguments", [("serve",), ("check",)], ids=lambda a: a[0])
 def test_a_command_whose_extra_is_missing_names_the_extra(arguments: tuple[str, ...]) -> None:
     run = without_server(*arguments)
     assert run.returncode == cli.EXIT_FAILED
     assert "pip install 'offhook[server]'" in run.stderr
+
+
+SPEAKING = [("demo", "--once"), ("dev", "app.py"), ("call", "app.py")]
+
+
+@pytest.mark.parametrize("arguments", SPEAKING, ids=lambda a: a[0])
+def test_a_command_that_speaks_names_all_it_needs_at_once(arguments: tuple[str, ...]) -> None:
+    run = without_server(*arguments)
+    assert run.returncode == cli.EXIT_FAILED
+    assert "pip install 'offhook[server,espeak]'" in run.stderr
+
+
+@pytest.mark.parametrize("arguments", SPEAKING, ids=lambda a: a[0])
+def test_without_the_voice_alone_only_the_voice_is_asked_for(arguments: tuple[str, ...]) -> None:
+    run = without(VOICE, *arguments)
+    assert run.returncode == cli.EXIT_FAILED
+    assert run.stderr.splitlines() == [
+        f"offhook {arguments[0]}: offhook {arguments[0]} needs the extra 'espeak', which is not installed.",
+        "Remedy: pip install 'offhook[espeak]'",
+    ]
 
 
 def test_help_needs_only_the_sdk() -> None:

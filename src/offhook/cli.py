@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import importlib.metadata
+import importlib.util
 import os
 import signal
 import sys
@@ -27,6 +28,10 @@ EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
 SIP_LISTEN: Final = ("udp:0.0.0.0:5060", "tcp:0.0.0.0:5060")
 HTTP_LISTEN: Final = "127.0.0.1:8080"
+
+# Commands that speak with the embedded voice, and the library that it is.
+_SPEAKING: Final = frozenset({"demo", "dev", "call"})
+_VOICE: Final = "espeakng_loader"
 
 _APP_HELP: Final = "my_app.py, my_app.py:name, package.module:name, or the URL of a running app"
 
@@ -64,8 +69,10 @@ def _command(name: str) -> Callable[[Any, Terminal], int]:
         package = (missing.name or "").partition(".")[0]
         if package == "offhook":
             raise
-        extra = "espeak" if package == "espeakng_loader" else "server"
+        extra = "server" if importlib.util.find_spec(_VOICE) or name not in _SPEAKING else "server,espeak"
         raise ExtraMissing(f"offhook {name}", extra=extra) from missing
+    if name in _SPEAKING and importlib.util.find_spec(_VOICE) is None:
+        raise ExtraMissing(f"offhook {name}", extra="espeak")
     run: Callable[[Any, Terminal], int] = module.run
     return run
 

@@ -37,8 +37,9 @@ class ExtraMissing(OffhookError):
     """A command needs a part of Offhook that is not installed."""
 
     def __init__(self, what: str, *, extra: str) -> None:
+        several = "," in extra
         super().__init__(
-            f"{what} needs the extra '{extra}', which is not installed.",
+            f"{what} needs the extra{'s' * several} '{extra}', which {'are' if several else 'is'} not installed.",
             remedy=f"pip install 'offhook[{extra}]'",
             code="extra_missing",
         )

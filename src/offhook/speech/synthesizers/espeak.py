@@ -219,7 +219,8 @@ class EspeakSynthesizer:
                 job.inbox.put_nowait(frame)
 
     def _ended(self, reason: str) -> None:
-        _log.warning("the embedded voice stopped: %s", reason)
+        if self._refusal is None:
+            _log.warning("the embedded voice stopped: %s", reason)
         if not self._answered.is_set():
             self._refusal = self._refusal or self._failed(f"could not start: {reason}")
             self._answered.set()
