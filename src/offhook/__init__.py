@@ -5,13 +5,14 @@ from offhook import Assistant, Hangup, Speak
 ```
 
 Names are loaded when they are first used: `import offhook` costs nothing, and the parts of the service that need no SDK
-do not load it.
+do not load it. `offhook.__version__` is that of the installed package.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from offhook.errors import OffhookError
     from offhook.protocol.actions import (
         Action,
@@ -119,6 +120,8 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name not in _HOME_OF:
         raise AttributeError(f"module 'offhook' has no attribute {name!r}")
     value = getattr(import_module(_HOME_OF[name]), name)
@@ -126,5 +129,13 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+def _version() -> str:
+    metadata = import_module("importlib.metadata")
+    try:
+        return str(metadata.version("offhook"))
+    except metadata.PackageNotFoundError:
+        return "0+unknown"
+
+
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "__version__"})

@@ -1,5 +1,6 @@
 """`import offhook` brings in pydantic and the standard library, and says nothing (ARCHITECTURE.md, principle 6)."""
 
+import importlib.metadata
 import subprocess
 import sys
 
@@ -40,3 +41,14 @@ def test_every_public_name_is_there_and_no_other() -> None:
     assert set(offhook.__all__) <= set(dir(offhook))
     with pytest.raises(AttributeError, match="Asistant"):
         offhook.Asistant  # noqa: B018  # the lookup is the test
+
+
+def test_the_version_is_that_of_the_installed_package_and_read_only_when_asked_for() -> None:
+    assert offhook.__version__ == importlib.metadata.version("offhook")
+    assert "__version__" in dir(offhook)
+    assert "__version__" not in offhook.__all__, "a star import brings the names of the SDK alone"
+    asked = subprocess.run(
+        [sys.executable, "-c", "import offhook, sys; print('importlib.metadata' in sys.modules)"],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert asked.stdout == "False\n"
