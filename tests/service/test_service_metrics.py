@@ -1,7 +1,9 @@
 """What monitoring sees of the house."""
 
 from offhook.control.metrics import as_text
-from offhook.service.service_metrics import MediaMetrics
+from offhook.service.service_metrics import MediaMetrics, TrunkMetrics
+from offhook.transports.sip.account import Account
+from offhook.transports.sip.listener import SipListener
 from tests.calls.hand_house import HandHouse
 
 
@@ -13,3 +15,9 @@ async def test_the_media_process_shows_what_it_carries() -> None:
     assert "offhook_media_rows_open 1\n" in shown
     assert "offhook_media_late_ticks_total 2\n" in shown
     assert "offhook_media_restarts_total 0\n" in shown
+
+
+def test_each_trunk_with_a_registrar_shows_whether_it_is_registered() -> None:
+    listener = SipListener([], accounts=[Account(name, "sip.example.net", "alice", "secret") for name in ("a", "b")])
+    shown = as_text(TrunkMetrics(listener).metrics())
+    assert 'offhook_trunk_registered{trunk="a"} 0\noffhook_trunk_registered{trunk="b"} 0\n' in shown

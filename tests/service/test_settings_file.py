@@ -334,3 +334,46 @@ def test_any_tree_is_read_or_refused_with_its_mistakes(value: object) -> None:
     for tree in ({"flow": value}, {"sip": value}, {"sip": {"listen": value}}, {"speech": {"aliases": value}}):
         with contextlib.suppress(SettingsMistaken):
             assert isinstance(from_tree(tree, {}), Settings)
+
+
+REGISTERED = '[[trunk]]\nname = "carrier"\nregistrar = "{}"\nusername = "4921155660"\n'
+
+
+@pytest.mark.parametrize(
+    ("written", "host", "port"),
+    [
+        ("sip.example.net", "sip.example.net", 5060),
+        ("sip.example.net:5070", "sip.example.net", 5070),
+        ("192.0.2.1", "192.0.2.1", 5060),
+        ("2001:db8::1", "2001:db8::1", 5060),
+        ("[2001:db8::1]:5070", "2001:db8::1", 5070),
+    ],
+)
+def test_a_registrar_is_a_host_with_or_without_a_port(written: str, host: str, port: int) -> None:
+    (trunk,) = loads(REGISTERED.format(written), {}).trunks
+    assert trunk.registrar == HostPort(host, port)
+    assert (trunk.hosts, trunk.transport, trunk.expires_seconds, trunk.keep_alive_seconds) == ((), "udp", 600, 25)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (REGISTERED.format("sip:sip.example.net"), "trunk[carrier].registrar"),
+        (REGISTERED.format("sip.example.net:0"), "trunk[carrier].registrar"),
+        ('[[trunk]]\nname = "carrier"\nregistrar = "sip.example.net"', "trunk[carrier].username"),
+        ('[sip]\nlisten = "tcp:127.0.0.1:0"\n' + REGISTERED.format("sip.example.net"), "trunk[carrier].transport"),
+        (REGISTERED.format("sip.example.net") + "expires_seconds = 5", "trunk[carrier].expires_seconds"),
+        ('[[trunk]]\nname = "carrier"', "trunk[carrier].hosts"),
+    ],
+)
+def test_what_a_registration_lacks_is_said(text: str, path: str) -> None:
+    found = mistakes(text)
+    assert found.keys() == {path}
+    assert found[path].remedy
+
+
+def test_the_password_of_a_trunk_is_a_secret() -> None:
+    (trunk,) = loads(REGISTERED.format("sip.example.net") + 'password = "env:P"', {"P": "mellon"}).trunks
+    assert trunk.password == "mellon"
+    assert "mellon" not in repr(trunk)
+    assert "4711" not in str(mistakes(REGISTERED.format("sip.example.net") + "password = 4711"))

@@ -3,6 +3,8 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from offhook.transports.sip.digest import Challenge, DigestClient, Verdict, challenges_in, digest_response, strongest
 from offhook.transports.sip.message import SipResponse, parse_message
@@ -160,3 +162,9 @@ def test_what_was_given_is_given_back_and_what_was_not_is_left_out() -> None:
     client = DigestClient("u", "p")
     client.take(www("n", ""))
     assert sent(client).keys() == {"username", "realm", "nonce", "uri", "response"}
+
+
+@given(st.lists(st.text(alphabet='Digest realmnonce="\\,;:<>1 ', max_size=80), max_size=4))
+def test_any_text_is_read_without_an_error(values: list[str]) -> None:
+    for challenge in challenges_in(values):
+        assert challenge.nonce

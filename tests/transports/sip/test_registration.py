@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from offhook.transports.sip.account import Account, Path
 from offhook.transports.sip.hop import Flow, Hop, Ms, Send
@@ -376,3 +378,53 @@ def test_a_call_to_our_contact_is_for_the_number_behind_it(
     outcomes = exchange.agent.receive(invite, Flow("udp", 1, source, HERE), exchange.now)
     (arrived,) = [outcome for outcome in outcomes if isinstance(outcome, CallArrived)]
     assert arrived.call.offer.called == called
+
+
+steps = st.one_of(
+    st.tuples(st.just("wait"), st.integers(1, 100_000)),
+    st.tuples(st.just("answer"), st.sampled_from([100, 200, 202, 301, 401, 403, 407, 423, 500, 503])),
+    st.tuples(st.just("disconnect"), st.just(0)),
+    st.tuples(st.just("forget"), st.booleans()),
+)
+lines_of = st.sampled_from(
+    [
+        (),
+        (f"{CONTACT};expires=60",),
+        ("Contact: nonsense", "Expires: x"),
+        ("Min-Expires: 900", "Retry-After: 5"),
+        (
+            'WWW-Authenticate: Digest realm="r", nonce="n", stale=true',
+            'Proxy-Authenticate: Digest realm="p", nonce="m"',
+        ),
+        ('WWW-Authenticate: Digest realm="r", nonce="n", qop="auth"',),
+    ]
+)
+
+
+@given(st.lists(st.tuples(steps, lines_of), max_size=40), st.sampled_from(["udp", "tcp"]))
+def test_whatever_a_registrar_does_there_is_always_a_next_step(
+    walk: list[tuple[tuple[str, int], tuple[str, ...]]], transport: str
+) -> None:
+    """It never rests for ever, never sends two requests at once, and leaves when it is told to."""
+    exchange = Exchange(transport).start()
+    for (step, value), lines in walk:
+        match step:
+            case "wait":
+                exchange.wait(value)
+            case "answer" if exchange.sent:
+                before = len(exchange.hops)
+                exchange.answer(value, *lines)
+                assert len(exchange.hops) <= before + 1
+            case "disconnect":
+                exchange.disconnect()
+            case "forget":
+                exchange.known = bool(value)
+        assert exchange.agent.next_deadline is not None
+        waiting = [each for each in exchange.told if isinstance(each, NotRegistered)]
+        assert all(each.again_in_ms >= 1500 or "forgotten" in each.trouble.reason for each in waiting)
+    exchange.leave()
+    exchange.wait(64_000)
+    sent = len(exchange.hops)
+    exchange.wait(10_000_000)
+    assert len(exchange.hops) == sent
+    assert exchange.agent.transactions == 0

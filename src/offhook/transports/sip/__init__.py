@@ -1,6 +1,6 @@
-"""The SIP server: one file per layer of RFC 3261, with the RFC's words as names.
+"""SIP: one file per layer of RFC 3261, with the RFC's words as names.
 
-Owns: SIP over UDP and TCP, server transactions, dialogs, offer and answer, and the legs that come of it.
+Owns: SIP over UDP and TCP, transactions, dialogs, offer and answer, the legs that come of it; and registrations.
 May enter: service/wiring chooses `SipListener`; the rest of the house knows `transports/call_leg` only.
 Never here: RTP packets, flows, speech, apps; a machine that waits (only `listener` has a timer).
 Read first: `user_agent` (what happens to a message), then `call` (what happens to a call).
@@ -12,6 +12,9 @@ Read first: `user_agent` (what happens to a message), then `call` (what happens 
     header_fields   one header value, strict then tolerant    response    answers to requests
     session_description, offer_answer    RFC 4566, RFC 3264    caller_identity    who calls whom
     admission       who may call (contract D42)               hop         where messages come from and go to
+    registration    being registered at one registrar         account     at which, as whom
+    register_request    what is asked of it                   digest      RFC 7616, the client's side
+    registration_trouble    why not, and how long to wait     deadlines   those of all machines
 
 All times are `Ms`: integer milliseconds on one monotonic clock, handed in as `now`.
 """
