@@ -90,6 +90,9 @@ class Sip(Section):
     """The address that others send to, when it is not the machine's own (NAT). None: the one a packet came to."""
     rtp_ports: Annotated[PortRange, BeforeValidator(as_port_range)] = PortRange(10000, 19999)
     """UDP ports for media, `first-last`; one call takes one even port."""
+    codecs: Listed[Literal["G722", "PCMU", "PCMA"]] = Field(default=("G722", "PCMU", "PCMA"), min_length=1)
+    """What calls may be spoken in. The first decides whether wideband (`G722`, by far better understood, at three times
+    the work) or narrowband is preferred; among codecs of that width the caller's order counts."""
     allow_from: Listed[Network] = ()
     """Networks that calls are taken from, beside this machine and the trunks (contract D42). `0.0.0.0/0`: all."""
 

@@ -25,6 +25,7 @@ from offhook.calls.flow import Dialled, Flow
 from offhook.calls.heartbeat import Heartbeat
 from offhook.calls.media_link import MediaLink, ProcessMediaLink
 from offhook.errors import OffhookError
+from offhook.media.messages import Codec
 from offhook.protocol.session import Session
 from offhook.protocol.speech_options import same_name
 from offhook.service.allowed_sources import allowed_networks
@@ -126,6 +127,7 @@ async def sip_listeners(settings: Settings) -> list[SipListener]:
             advertise=settings.sip.advertise,
             accepts_from=[str(network) for network in networks],
             max_calls=settings.limits.max_calls + SPARE_SIP_CALLS,
+            codecs=[Codec(name) for name in settings.sip.codecs],
             accounts=[_account(trunk, trunk.registrar) for trunk in settings.trunks if trunk.registrar is not None],
         )
     ]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offhook.media.messages import Codec
 from offhook.transports.sip.hop import Flow, Hop
 from offhook.transports.sip.message import SipRequest, SipResponse
 from offhook.transports.sip.request_checks import Refusal
@@ -129,6 +130,13 @@ class TestLimits:
         response = only(bench.receive(phone.invite()))
         assert response.status == 503
         assert response.headers.get("Retry-After") == "5"
+
+    def test_codecs_that_are_not_set_are_not_spoken(self, bench: "Bench", phone: "Phone") -> None:
+        bench.agent = UserAgent(codecs=[Codec.PCMU])
+        wideband = "v=0\r\no=a 1 1 IN IP4 192.0.2.7\r\nc=IN IP4 192.0.2.7\r\nm=audio 7000 RTP/AVP 9 8\r\n"
+        response = only(bench.receive(phone.request("INVITE", body=wideband)))
+        assert response.status == 488
+        assert "None of PCMU is offered" in (response.headers.get("Warning") or "")
 
     def test_too_many_transactions_get_503_without_another(self, bench: "Bench", phone: "Phone") -> None:
         bench.agent = UserAgent(max_transactions=2)

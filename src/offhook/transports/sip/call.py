@@ -7,11 +7,12 @@ doing; `advance` is time's. All return what follows.
 """
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from offhook.media.messages import MediaTerms
+from offhook.media.messages import Codec, MediaTerms
 from offhook.transports.call_leg import (
     LegConnected,
     LegDigit,
@@ -25,7 +26,7 @@ from offhook.transports.sip.caller_identity import called_number, caller, told_h
 from offhook.transports.sip.dialog import Dialog
 from offhook.transports.sip.hop import Flow, Hop, Ms, Send, earliest, host_and_port
 from offhook.transports.sip.message import SipRequest
-from offhook.transports.sip.offer_answer import MediaSession, NotAcceptable
+from offhook.transports.sip.offer_answer import CODECS, MediaSession, NotAcceptable
 from offhook.transports.sip.response import ALLOW, build_response, capabilities, response_hop
 from offhook.transports.sip.transaction import (
     T1,
@@ -88,8 +89,10 @@ class Call:
         transaction: InviteServerTransaction,
         *,
         called: str | None = None,
+        codecs: Sequence[Codec] = CODECS,
     ) -> None:
         """Take in an INVITE that has passed all checks but that of its body. `called` None: the Request-URI says it.
+        `codecs` are those that may be spoken (see MediaSession).
 
         Raises:
             UnsupportedBody, NotAcceptable: the call must be refused for what it brought.
@@ -100,7 +103,7 @@ class Call:
         self.state = CallState.RINGING
         self._invite = invite
         self._flow = flow
-        self._session = MediaSession()
+        self._session = MediaSession(codecs)
         self._unacknowledged: dict[int, _UnacknowledgedOk] = {}
         self._ring_again_at: Ms | None = None
         self._bye: NonInviteClientTransaction | None = None

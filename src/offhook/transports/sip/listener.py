@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from offhook.errors import OffhookError, SettingsInvalid
+from offhook.media.messages import Codec
 from offhook.transports.call_leg import CallLeg, LegEnded
 from offhook.transports.sip.account import Account, Path
 from offhook.transports.sip.admission import Admission, LogAllowance
@@ -18,6 +19,7 @@ from offhook.transports.sip.call import Call, Happened
 from offhook.transports.sip.endpoints import TcpConnection, UdpEndpoint, bind, local_host
 from offhook.transports.sip.hop import Flow, Hop, Ms, Send, host_and_port
 from offhook.transports.sip.leg import SipLeg
+from offhook.transports.sip.offer_answer import CODECS
 from offhook.transports.sip.registration import LookUp, NotRegistered, Registered, Registration, Unregistered
 from offhook.transports.sip.request_checks import Refusal
 from offhook.transports.sip.user_agent import MAX_CALLS, Answer, CallArrived, Order, Outcome, UserAgent
@@ -56,6 +58,7 @@ class SipListener:
         accepts_from: networks (CIDR) that may call, beside loopback (contract D42).
         accepts_loopback: whether this machine may call too.
         max_calls: calls at a time; further ones get 503 with Retry-After.
+        codecs: what may be spoken, in the order of preference (see offer_answer).
         accounts: where to be registered, from `start` to `stop`. Their registrars may call.
 
     Raises:
@@ -70,12 +73,13 @@ class SipListener:
         accepts_from: Sequence[str] = (),
         accepts_loopback: bool = True,
         max_calls: int = MAX_CALLS,
+        codecs: Sequence[Codec] = CODECS,
         accounts: Sequence[Account] = (),
     ) -> None:
         self._listen = [_parse_address(text) for text in listen]
         self._advertise = advertise
         self._admission = Admission(accepts_from, accepts_loopback=accepts_loopback)
-        self._agent = UserAgent(max_calls=max_calls)
+        self._agent = UserAgent(max_calls=max_calls, codecs=codecs)
         self._agent.registrations = tuple(Registration(account, random.random) for account in accounts)
         self._allowance = LogAllowance()
         self._legs: dict[Call, SipLeg] = {}

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from offhook.media.messages import Codec
 from offhook.transports.sip.body import UnsupportedBody
 from offhook.transports.sip.call import Call, CallEffect, Happened, RequestBegan, refusal_of
 from offhook.transports.sip.caller_identity import called_behind, contact_user
@@ -16,7 +17,7 @@ from offhook.transports.sip.deadlines import Deadlines
 from offhook.transports.sip.dialog import DialogId
 from offhook.transports.sip.hop import Flow, Ms, Send
 from offhook.transports.sip.message import SipRequest, SipResponse, Unreadable, parse_message
-from offhook.transports.sip.offer_answer import NotAcceptable
+from offhook.transports.sip.offer_answer import CODECS, NotAcceptable
 from offhook.transports.sip.registration import (
     Effects,
     LookUp,
@@ -108,10 +109,12 @@ class UserAgent:
         *,
         max_calls: int = MAX_CALLS,
         max_transactions: int = MAX_TRANSACTIONS,
+        codecs: Sequence[Codec] = CODECS,
     ) -> None:
         self.refusing: Refusal | None = None
         self.registrations: tuple[Registration, ...] = ()
         self._max_calls = max_calls
+        self._codecs = codecs
         self._max_transactions = max_transactions
         self._servers: dict[Key, ServerTransaction] = {}
         self._clients: dict[Key, tuple[NonInviteClientTransaction, Call | Registration]] = {}
@@ -250,7 +253,7 @@ class UserAgent:
             return self._answer(invite, flow, transaction, refusal, now)
         try:
             called = self._called_behind_contact(invite, flow)
-            call = Call(invite, flow, transaction, called=called)
+            call = Call(invite, flow, transaction, called=called, codecs=self._codecs)
         except (UnsupportedBody, NotAcceptable) as error:
             status, headers = refusal_of(error)
             return self._answer(invite, flow, transaction, Refusal(status, None, tuple(headers)), now)
