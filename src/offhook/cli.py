@@ -135,7 +135,11 @@ def _add_chat(commands: Any) -> None:
 
 
 def _add_call(commands: Any) -> None:
-    call = commands.add_parser("call", help="one spoken call to my app, from files or from texts")
+    how_long = (
+        "The caller hears the assistant out before each turn and before hanging up: up to 30 s until it speaks, "
+        "up to 3 minutes while it does. Exit code 1: the app was given up, or a turn was not said."
+    )
+    call = commands.add_parser("call", help="one spoken call to my app, from files or from texts", epilog=how_long)
     call.add_argument("app", help=_APP_HELP)
     turn: dict[str, Any] = {"action": "append", "dest": "turns", "default": []}
     call.add_argument("--wav", type=Path, metavar="FILE", help="what I say; once for each of my turns", **turn)

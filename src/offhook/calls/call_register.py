@@ -174,6 +174,11 @@ class CallRegister:
         """Whether a call of this id was here lately and is over."""
         return session_id in self._ended
 
+    @property
+    def accepts_calls(self) -> bool:
+        """Whether `refuse_new_calls` has not been called."""
+        return self._open
+
     def refuse_new_calls(self) -> None:
         """From now on every new call gets 503 (draining)."""
         self._open = False

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,16 +12,18 @@ import numpy as np
 
 from offhook.audio.resample import resample
 from offhook.audio.wav import write_wav
-from offhook.errors import OffhookError
+from offhook.errors import OffhookError, SettingsInvalid
 from offhook.service.wiring import House
 from offhook.speech.synthesizer import SpeechRequest, Synthesizer
 from offhook.speech.transcriber import Samples
 from offhook.transports.simulator.caller import Caller
 from offhook.transports.simulator.listener import SimulatorListener
-from offhook.transports.simulator.steps import Step
+from offhook.transports.simulator.steps import Step, WaitUntilQuiet
 
 CALLER_VOICE: Final = "en-US-GuyNeural"
 CALL_WITHIN_SECONDS: Final = 300.0
+"""How long a call may be, its waits for the assistant not counted."""
+ENDS_WITHIN_SECONDS: Final = 2.0
 
 
 class SpokenTexts:
@@ -44,6 +47,27 @@ class Keep:
     recording: Path | None
     log: Path | None
 
+    def check(self) -> None:
+        """Raises SettingsInvalid when one of the files cannot be written: better before the call than after it."""
+        for path in (self.recording, self.log):
+            if path is not None:
+                _check_writable(path)
+
+
+def _check_writable(path: Path) -> None:
+    existed = path.exists()
+    try:
+        with path.open("ab"):
+            pass
+        if not existed:
+            path.unlink()
+    except OSError as error:
+        raise SettingsInvalid(
+            f"{path} cannot be written: {error.strerror}.",
+            remedy=f"Name a file in a folder that exists and that you may write; {path.parent} is where it would go.",
+            code="file_unwritable",
+        ) from error
+
 
 async def place_call(
     house: House,
@@ -53,21 +77,42 @@ async def place_call(
     *,
     sessions: list[str],
 ) -> Caller:
-    """Place the call, wait until it is over, and keep what shall be kept. The register must be running.
+    """Place the call, wait until it is over, and keep what shall be kept; of a call that is ended early (a signal),
+    what there is until then. The register must be running.
 
-    `sessions` gets the call's session id from whoever watches the house.
+    `sessions` gets the call's session id from whoever watches the house. Raises OffhookError when the call was not
+    taken, or does not end.
     """
     caller = await simulator.call(script)
-    async with asyncio.timeout(CALL_WITHIN_SECONDS):
-        ending = await caller.over()
-        await house.register.all_over()
+    try:
+        async with asyncio.timeout(_at_most_seconds(script)):
+            ending = await caller.over()
+            await house.register.all_over()
+    except TimeoutError:
+        raise OffhookError(
+            "The call did not end.", remedy="Give fewer turns, or let the app hang up.", code="call_too_long"
+        ) from None
+    finally:
+        if caller.ending is None:
+            caller.hang_up()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ENDS_WITHIN_SECONDS):
+                    await house.register.all_over()
+        if sessions:
+            await house.written()
+            await asyncio.to_thread(_keep, house, caller, keep, sessions[0])
     if not sessions:
         raise OffhookError(
-            f"The call was not taken: {ending}.", remedy="See the log lines above.", code="call_not_taken"
+            f"The call was not taken: {ending.reason or ending.cause}.",
+            remedy="See the log lines above.",
+            code="call_not_taken",
         )
-    await house.written()
-    await asyncio.to_thread(_keep, house, caller, keep, sessions[-1])
     return caller
+
+
+def _at_most_seconds(script: Sequence[Step]) -> float:
+    waits = [max(step.at_most_ms, step.speech_at_most_ms) for step in script if isinstance(step, WaitUntilQuiet)]
+    return CALL_WITHIN_SECONDS + sum(waits) / 1000
 
 
 def _keep(house: House, caller: Caller, keep: Keep, session_id: str) -> None:

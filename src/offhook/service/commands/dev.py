@@ -1,9 +1,9 @@
 """`offhook dev`: the developer's assistant, served to real calls on this machine, every call shown as it goes."""
 
-from offhook.calls.timeline import Timeline
-from offhook.protocol.session import Session
-from offhook.service.app_process import RunningApp, running_app
+from offhook.service.app_process import RunningApp, answers, running_app
+from offhook.service.commands.call_lines import CallLines
 from offhook.service.commands.options import DevOptions
+from offhook.service.commands.taken_places import http_refused, sip_refused
 from offhook.service.commands.terminal import Terminal
 from offhook.service.event_loop import run_in_loop
 from offhook.service.log_setup import set_up
@@ -41,18 +41,28 @@ def how_to_call(settings: Settings) -> list[str]:
 
 
 async def _serve(options: DevOptions, terminal: Terminal) -> None:
-    def watch(session: Session) -> Timeline:
-        terminal.line(f"call {session.id} from {session.from_phone_number} to {session.to_phone_number}", "yellow")
-        return Timeline(terminal.line)
+    def tell(text: str) -> None:
+        for line in text.splitlines():
+            terminal.line(line, "yellow")
 
-    async with running_app(options.app, reload=options.reload, token=options.token) as app:
+    calls = CallLines(terminal, announce=True)
+    async with running_app(options.app, reload=options.reload, token=options.token, tell=tell) as app:
         settings = dev_settings(app, sip=options.sip, http=options.http, allow_from=options.allow_from)
-        async with open_house(settings, watch=watch) as house:
+        refused = sip_refused(settings, "offhook dev") or http_refused(settings, "offhook dev")
+        if refused is not None:
+            raise refused
+        answered = await answers(app.url)
+        async with open_house(settings, watch=calls.watch) as house:
 
             def ready() -> None:
-                terminal.line(f"{options.app} answers.")
+                terminal.line(f"{options.app} answers." if answered else _nothing_yet(options.app))
                 for line in how_to_call(settings):
                     terminal.line(line)
+                terminal.line(f"What is said in a call is kept in {settings.storage.call_logs}/ (offhook replay).")
                 terminal.line("Ctrl-C ends it.")
 
             await serve(house, await sip_listeners(settings), ready=ready)
+
+
+def _nothing_yet(url: str) -> str:
+    return f"Nothing answers at {url} yet: start the app. Until then callers get the apology."

@@ -128,8 +128,8 @@ class Script:
                 return self._say(samples)
             case Wait(ms):
                 return self._wait(ms)
-            case WaitUntilQuiet(ms, at_most_ms):
-                return self._wait_until_quiet(ms, at_most_ms)
+            case WaitUntilQuiet(ms, at_most_ms, speech_at_most_ms):
+                return self._wait_until_quiet(ms, at_most_ms, max(at_most_ms, speech_at_most_ms))
             case WaitUntilSpeaking(ms, at_most_ms):
                 return self._wait_until_speaking(ms, at_most_ms)
             case Press(keys, tone_ms, pause_ms):
@@ -150,12 +150,15 @@ class Script:
             yield _SILENCE
         return StepOutcome.DONE
 
-    def _wait_until_quiet(self, ms: int, at_most_ms: int) -> _Frames:
+    def _wait_until_quiet(self, ms: int, at_most_ms: int, speech_at_most_ms: int) -> _Frames:
         began = self._hearing.now_ms - TICK_MS
-        while self._hearing.now_ms - began <= at_most_ms:
+        limit = at_most_ms
+        while self._hearing.now_ms - began <= limit:
             heard = self._hearing.heard
-            if heard and heard[-1].end_ms > began and self._hearing.quiet_ms >= ms:
-                return StepOutcome.DONE
+            if heard and heard[-1].end_ms > began:
+                if self._hearing.quiet_ms >= ms:
+                    return StepOutcome.DONE
+                limit = speech_at_most_ms
             yield _SILENCE
         return StepOutcome.GAVE_UP
 

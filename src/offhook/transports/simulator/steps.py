@@ -50,10 +50,11 @@ class Wait:
 @dataclass(frozen=True, slots=True)
 class WaitUntilQuiet:
     """Wait until the assistant, having spoken since this step began, has been quiet for `ms`; give up after
-    `at_most_ms`."""
+    `at_most_ms`. Once it has spoken, it is heard out for `speech_at_most_ms` where that is longer."""
 
     ms: int = 700
     at_most_ms: int = 30_000
+    speech_at_most_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +140,10 @@ def say_wav(data: bytes) -> Say:
     return Say(pcm.samples, pcm.rate)
 
 
-def polite_talk(turns: Iterable[Say | SayText | Press], quiet_ms: int = 1000) -> list[Step]:
+def polite_talk(turns: Iterable[Say | SayText | Press], quiet_ms: int = 1000, speech_at_most_ms: int = 0) -> list[Step]:
     """A whole call: hear the assistant out before each turn and after the last one, then hang up."""
+    hear_out = WaitUntilQuiet(quiet_ms, speech_at_most_ms=speech_at_most_ms)
     script: list[Step] = []
     for turn in turns:
-        script += [WaitUntilQuiet(quiet_ms), turn]
-    return [*script, WaitUntilQuiet(quiet_ms), HangUp()]
+        script += [hear_out, turn]
+    return [*script, hear_out, HangUp()]
