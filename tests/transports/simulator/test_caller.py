@@ -218,6 +218,16 @@ async def test_a_wait_for_what_never_comes_is_given_up(
     assert house.caller.said[0].start_ms == 400
 
 
+async def test_who_has_begun_to_speak_is_heard_out_for_longer(answered: "Ringing") -> None:
+    hear_out = WaitUntilQuiet(100, at_most_ms=400, speech_at_most_ms=2000)
+    house = await answered(hear_out, Say(WORDS), hear_out)
+    house.be_quiet(200)
+    house.speak(1000)
+    house.be_quiet(1000)
+    assert list(house.caller.outcomes) == [StepOutcome.DONE, StepOutcome.DONE, StepOutcome.GAVE_UP]
+    assert house.caller.said[0].start_ms > 1200
+
+
 async def test_soft_music_is_quiet_for_a_caller_who_is_told_so(answered: "Ringing") -> None:
     house = await answered(WaitUntilQuiet(200), HangUp(), audible_above_dbfs=-30)
     house.speak(400, level=8000)
