@@ -5,9 +5,9 @@ The media process is pinned to one core; this process (the service's side: repor
 at another place of it), so that detection has real work; every call is spoken to, over a background loop. Gaps are
 those between the packets of one call as they leave, by the kernel's receive timestamps.
 
-    python bench/media_clock.py [--calls 300 500] [--seconds 20] [--write]
+    python bench/media_clock.py [--calls 300 500] [--seconds 20] [--codec PCMU] [--write]
 
-`--write` puts the table into bench/RESULTS.md.
+`--write` puts the table into bench/RESULTS.md, one a codec.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from offhook.audio.g711 import encode_ulaw
 from offhook.audio.resample import resample
 from offhook.calls.media_link import ProcessMediaLink
 from offhook.media.clock import TICK_NS, TickClock, steady_ns
+from offhook.media.g722 import G722Rows
 from offhook.media.messages import Codec, MediaTerms, Report
 from offhook.media.shared_audio import Samples
 from offhook.speech.synthesizer import SpeechRequest
@@ -37,6 +38,7 @@ from offhook.speech.synthesizers.espeak import EspeakSynthesizer
 
 HERE = Path(__file__).parent
 OWN_PORT = 29998
+PAYLOAD_TYPES = {Codec.PCMU: 0, Codec.G722: 9}
 WARM_UP_SECONDS = 2
 SENTENCES = (
     "Good morning, I would like to move my appointment, please.",
@@ -84,15 +86,15 @@ class Result:
     control: tuple[float, float, float, float]
 
 
-async def speech() -> Samples:
-    """About 20 s of a voice with pauses, at 8 kHz."""
+async def speech(rate: int) -> Samples:
+    """About 20 s of a voice with pauses."""
     voice = EspeakSynthesizer()
     await voice.start()
     parts: list[Samples] = []
     for sentence in SENTENCES:
         said = voice.speak(SpeechRequest(text=sentence, ssml=None))
-        parts += [resample(chunk.samples, chunk.rate, 8000) async for chunk in said]
-        parts.append(np.zeros(8000, np.int16))
+        parts += [resample(chunk.samples, chunk.rate, rate) async for chunk in said]
+        parts.append(np.zeros(rate, np.int16))
     await voice.stop()
     return np.concatenate(parts)
 
@@ -158,7 +160,15 @@ class Listener:
             self.cpu.append((steady_ns(), cpu_seconds(self.link.pid)))
 
 
-async def measure(calls: int, seconds: int, binary: Path, voice: Samples, cores: tuple[int, int]) -> Result:
+def coded(codec: Codec, voice: Samples) -> bytes:
+    """What the callers send: 160 bytes a packet in either codec."""
+    whole = voice[: len(voice) // 320 * 320]
+    return (G722Rows().encode(0, whole) if codec is Codec.G722 else encode_ulaw(whole)).tobytes()
+
+
+async def measure(
+    calls: int, seconds: int, codec: Codec, binary: Path, voice: Samples, cores: tuple[int, int]
+) -> Result:
     """One run."""
     quiet_loop = control_on(cores[0], min(10, seconds))
     os.sched_setaffinity(0, {cores[1]})
@@ -166,17 +176,19 @@ async def measure(calls: int, seconds: int, binary: Path, voice: Samples, cores:
     await link.start()
     os.sched_setaffinity(link.pid, {cores[0]})
     before = resident_kb(link.pid)
-    long = np.tile(voice, 2 + (seconds + 10) * 8000 // len(voice))
-    loop = np.convolve(np.random.default_rng(1).normal(0, 2000, 80000), np.ones(8) / 8, "same").astype(np.int16)
-    terms = MediaTerms(Codec.PCMU, 0, ("127.0.0.1", OWN_PORT), 101)
+    long = np.tile(voice, 2 + (seconds + 10) * codec.rate // len(voice))
+    loop = np.convolve(np.random.default_rng(1).normal(0, 2000, 10 * codec.rate), np.ones(8) / 8, "same").astype(
+        np.int16
+    )
+    terms = MediaTerms(codec, PAYLOAD_TYPES[codec], ("127.0.0.1", OWN_PORT), 101)
     rows = [link.open(terms) for _ in range(calls)]
     for row in rows:
         link.loop(row.lease, loop, 0.2)
         link.play(row.lease, 1, long[row.lease * 97 :], True)
 
     with tempfile.TemporaryDirectory() as folder:
-        sound = Path(folder) / "voice.ulaw"
-        sound.write_bytes(encode_ulaw(voice).tobytes())
+        sound = Path(folder) / "voice"
+        sound.write_bytes(coded(codec, voice))
         listener = Listener(link)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(listener.run())
@@ -185,6 +197,7 @@ async def measure(calls: int, seconds: int, binary: Path, voice: Samples, cores:
                 str(OWN_PORT),
                 str(seconds),
                 str(sound),
+                str(PAYLOAD_TYPES[codec]),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )
@@ -200,7 +213,7 @@ async def measure(calls: int, seconds: int, binary: Path, voice: Samples, cores:
         busy_ms=(float(np.median(listener.busy)), float(np.percentile(listener.busy, 99))),
         memory_kb=(after - before) / calls,
         gaps=gaps,
-        unheard=max(0, gaps["sent"] - heard // 160),
+        unheard=max(0, gaps["sent"] - heard // (codec.rate // 50)),
         late_ticks=link.late_ticks,
         onsets=listener.facts["VoiceOnset"],
         control=quiet_loop,
@@ -244,11 +257,11 @@ def machine() -> str:
     )
 
 
-def write(text: str) -> None:
+def write(title: str, text: str) -> None:
     """Replace this benchmark's part of RESULTS.md."""
-    path, title = HERE / "RESULTS.md", "## media_clock"
+    path = HERE / "RESULTS.md"
     old = path.read_text() if path.exists() else "# Results of the benchmarks\n\nEach is one command; run it again.\n\n"
-    before, _, rest = old.partition(title)
+    before, _, rest = old.partition(f"{title}\n")
     following = rest.partition("\n## ")[2]
     path.write_text(before + text + (f"\n## {following}" if following else ""))
 
@@ -258,23 +271,25 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, nargs="+", default=[300, 500])
     parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument("--codec", type=Codec, choices=list(PAYLOAD_TYPES), default=Codec.PCMU)
     parser.add_argument("--write", action="store_true")
     chosen = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
-    voice = await speech()
+    voice = await speech(chosen.codec.rate)
     rows: list[str] = []
     print(HEAD)
     with tempfile.TemporaryDirectory() as folder:
         binary = build_generator(Path(folder))
         for calls in chosen.calls:
-            result = await measure(calls, chosen.seconds, binary, voice, (cores[0], cores[-1]))
+            result = await measure(calls, chosen.seconds, chosen.codec, binary, voice, (cores[0], cores[-1]))
             rows.append(as_row(result))
             print(rows[-1], flush=True)
     if chosen.write:
         command = " ".join(["python bench/media_clock.py", *(a for a in sys.argv[1:])])
         when = datetime.now(UTC).strftime("%Y-%m-%d")
         notes = (__doc__ or "").split("\n\n")[1].replace("\n", " ")
-        write(f"## media_clock\n\n`{command}`, {when}, {machine()}.\n\n{notes}\n\n{HEAD}\n" + "\n".join(rows) + "\n")
+        title = "## media_clock" if chosen.codec is Codec.PCMU else f"## media_clock, {chosen.codec}"
+        write(title, f"{title}\n\n`{command}`, {when}, {machine()}.\n\n{notes}\n\n{HEAD}\n" + "\n".join(rows) + "\n")
 
 
 if __name__ == "__main__":

@@ -105,9 +105,10 @@ static double percentile(double share) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 4) return 2;
+    if (argc != 5) return 2;
     int own_port = atoi(argv[1]);
     int seconds = atoi(argv[2]);
+    int payload_type = atoi(argv[4]);
     FILE *file = fopen(argv[3], "rb");
     if (!file) return 2;
     fseek(file, 0, SEEK_END);
@@ -143,7 +144,7 @@ int main(int argc, char **argv) {
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
         uint32_t frame = step / PHASES;
         for (int call = step % PHASES; call < calls; call += PHASES) {
-            uint8_t packet[172] = {0x80, 0};
+            uint8_t packet[172] = {0x80, payload_type};
             uint16_t sequence = htons((uint16_t)frame);
             uint32_t timestamp = htonl(frame * 160), ssrc = htonl(call + 1);
             memcpy(packet + 2, &sequence, 2);
