@@ -21,6 +21,7 @@ from offhook.transports.sip.hop import Flow, Hop, Ms, Send, host_and_port
 from offhook.transports.sip.leg import SipLeg
 from offhook.transports.sip.offer_answer import CODECS
 from offhook.transports.sip.registration import LookUp, NotRegistered, Registered, Registration, Unregistered
+from offhook.transports.sip.registration_log import log_registration, log_unanswered
 from offhook.transports.sip.request_checks import Refusal
 from offhook.transports.sip.user_agent import MAX_CALLS, Answer, CallArrived, Order, Outcome, UserAgent
 
@@ -160,8 +161,7 @@ class SipListener:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._quiet.wait(), LINGER_S)
             for account in (each.account for each in self._agent.registrations if each.leaving):
-                remedy = "None needed: the registrar forgets by itself when the time it granted is over."
-                _log.warning("unregister_unanswered", trunk=account.name, remedy=remedy)
+                log_unanswered(account)
         finally:
             self._close()
             await self._stack.aclose()
@@ -262,7 +262,7 @@ class SipListener:
             elif isinstance(outcome, LookUp):
                 self._begin(self._look_up(outcome.registration))
             elif isinstance(outcome, Registered | NotRegistered | Unregistered):
-                _say(outcome)
+                log_registration(outcome)
             else:
                 self._note(outcome.event, flow.remote if flow else None, detail=outcome.detail)
         if self._agent.awaits_answers:
@@ -398,22 +398,3 @@ def _parse_address(text: str) -> BoundAddress:
             remedy='Write transport, address and port, as in "udp:0.0.0.0:5060" or "tcp:[::1]:5060".',
         )
     return BoundAddress(transport, host.strip("[]"), int(port))
-
-
-def _say(outcome: Registered | NotRegistered | Unregistered) -> None:
-    """One line for each change of a registration."""
-    account = outcome.account
-    where = {"trunk": account.name, "registrar": f"{account.transport}:{host_and_port(account.host, account.port)}"}
-    match outcome:
-        case Registered():
-            _log.info("registered", **where, expires_seconds=outcome.expires_s)
-        case Unregistered():
-            _log.info("unregistered", **where)
-        case NotRegistered():
-            _log.warning(
-                "registration_lost" if outcome.lost else "registration_failed",
-                **where,
-                why=outcome.trouble.reason,
-                remedy=outcome.trouble.remedy,
-                again_in_seconds=round(outcome.again_in_ms / 1000, 1),
-            )

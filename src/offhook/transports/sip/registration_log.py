@@ -1,0 +1,34 @@
+"""What the log says about registrations: one line for each change."""
+
+import structlog
+
+from offhook.transports.sip.account import Account
+from offhook.transports.sip.hop import host_and_port
+from offhook.transports.sip.registration import NotRegistered, Registered, Unregistered
+
+_log = structlog.get_logger(__name__)
+
+
+def log_registration(outcome: Registered | NotRegistered | Unregistered) -> None:
+    """One line for each change of a registration."""
+    account = outcome.account
+    where = {"trunk": account.name, "registrar": f"{account.transport}:{host_and_port(account.host, account.port)}"}
+    match outcome:
+        case Registered():
+            _log.info("registered", **where, expires_seconds=outcome.expires_s)
+        case Unregistered():
+            _log.info("unregistered", **where)
+        case NotRegistered():
+            _log.warning(
+                "registration_lost" if outcome.lost else "registration_failed",
+                **where,
+                why=outcome.trouble.reason,
+                remedy=outcome.trouble.remedy,
+                again_in_seconds=round(outcome.again_in_ms / 1000, 1),
+            )
+
+
+def log_unanswered(account: Account) -> None:
+    """The service stops before the registrar has confirmed the end of the binding."""
+    remedy = "None needed: the registrar forgets by itself when the time it granted is over."
+    _log.warning("unregister_unanswered", trunk=account.name, remedy=remedy)
