@@ -1,5 +1,7 @@
 """Who may call, and how loudly the rest is refused (contract D42)."""
 
+import socket
+
 import pytest
 
 from offhook.errors import SettingsInvalid
@@ -38,3 +40,13 @@ def test_many_lines_become_few_with_a_count() -> None:
     assert allowance.take("b", 4) == 0
     assert allowance.take("a", 1000) == 2
     assert allowance.take("a", 1001) == 0
+
+
+def test_every_address_of_this_machine_is_this_machine() -> None:
+    """(contract D42) A softphone beside the service often sends from the network's address, not from loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        own = probe.getsockname()[0]
+    assert Admission([]).accepts(own)
+    assert not Admission([], accepts_loopback=False).accepts(own)
+    assert not Admission([]).accepts("192.0.2.1")

@@ -1,6 +1,7 @@
 """Who may call (contract D42): loopback, the operator's networks, registrars of trunks; and how loud the refusal is."""
 
 import ipaddress
+import socket
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -18,7 +19,8 @@ class Admission:
 
     Args:
         accepts_from: networks in CIDR notation or single addresses.
-        accepts_loopback: whether this machine may call too.
+        accepts_loopback: whether this machine may call too, from whichever of its addresses: a softphone often sends
+            from that of the network.
 
     Raises:
         SettingsInvalid: one of them is no network.
@@ -26,6 +28,7 @@ class Admission:
 
     def __init__(self, accepts_from: Sequence[str], *, accepts_loopback: bool = True) -> None:
         self._networks = [_network(text) for text in (*(LOOPBACK if accepts_loopback else ()), *accepts_from)]
+        self._this_machine = accepts_loopback
         self._remembered: dict[str, bool] = {}
         self._registrars: dict[str, frozenset[str]] = {}
 
@@ -40,7 +43,8 @@ class Admission:
         if known is None:
             if len(self._remembered) >= MAX_REMEMBERED_HOSTS:
                 self._remembered.clear()
-            known = self._remembered[host] = self._lies_within(host)
+            own = self._this_machine and _is_this_machines(host)
+            known = self._remembered[host] = own or self._lies_within(host)
         return known
 
     def _lies_within(self, host: str) -> bool:
@@ -49,6 +53,16 @@ class Admission:
         if any(str(mapped or address) in hosts for hosts in self._registrars.values()):
             return True
         return any((mapped or address) in network for network in self._networks)
+
+
+def _is_this_machines(host: str) -> bool:
+    """Whether it is an address of this machine: only those can be bound."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
