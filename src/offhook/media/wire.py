@@ -151,7 +151,8 @@ def disconnect(sock: socket.socket) -> None:
         return
     name = sock.getsockname()
     _libc.connect(sock.fileno(), bytes(16), 16)
-    if sock.getsockname() != name:  # Linux lets go of a port that it had chosen itself
+    # Linux lets go of a port that it had chosen itself. A socket on all addresses is on all of them again.
+    if sock.getsockname()[1] != name[1]:
         sock.bind(name)
 
 
