@@ -14,7 +14,7 @@ from tests.peers.service import Service
 class Serves(Protocol):
     """Starts a service: see Service."""
 
-    async def __call__(self, app: str, *, flow: str = "", more: str = "") -> Service: ...
+    async def __call__(self, app: str, *, flow: str = "", more: str = "", host: str = "0.0.0.0") -> Service: ...
 
 
 class Phones(Protocol):
@@ -37,10 +37,10 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serves]:
     async with AsyncExitStack() as stack:
         started: list[Service] = []
 
-        async def start(app: str, *, flow: str = "", more: str = "") -> Service:
+        async def start(app: str, *, flow: str = "", more: str = "", host: str = "0.0.0.0") -> Service:
             folder = tmp_path / f"service{len(started) + 1}"
             folder.mkdir()
-            service = Service(folder, app=app, flow=flow, more=more)
+            service = Service(folder, app=app, flow=flow, more=more, host=host)
             started.append(service)
             return await stack.enter_async_context(service)
 

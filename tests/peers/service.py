@@ -20,7 +20,7 @@ SETTINGS = """
 listen = "127.0.0.1:0"
 
 [sip]
-listen = ["udp:0.0.0.0:0", "tcp:0.0.0.0:0"]
+listen = ["udp:{host}:0", "tcp:{host}:0"]
 rtp_ports = "{rtp_first}-{rtp_last}"
 
 [logging]
@@ -55,12 +55,12 @@ class Service:
         more: TOML before the flow (`[limits]` cannot be given again).
     """
 
-    def __init__(self, folder: Path, *, app: str, flow: str = "", more: str = "") -> None:
+    def __init__(self, folder: Path, *, app: str, flow: str = "", more: str = "", host: str = "0.0.0.0") -> None:
         self.logs = folder / "call-logs"
         self._settings = folder / "offhook.toml"
         rtp = 12000 + os.getpid() % 40 * 200
         self._settings.write_text(
-            SETTINGS.format(rtp_first=rtp, rtp_last=rtp + 999, logs=self.logs, app=app, flow=flow, more=more)
+            SETTINGS.format(rtp_first=rtp, rtp_last=rtp + 999, logs=self.logs, app=app, flow=flow, more=more, host=host)
         )
         self.lines: list[LogLine] = []
         self._told = asyncio.Condition()

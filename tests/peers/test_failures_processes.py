@@ -51,7 +51,7 @@ async def test_the_media_process_is_killed_while_the_assistant_speaks(serve: "Se
     said goes on where it stopped."""
     sound = hiss(4)
     async with App("websocket", NOTHING_CUTS | {"session_start": [as_audio(sound)]}) as app:
-        service = await serve(app.url)
+        service = await serve(app.url, host="127.0.0.1")
         async with SipCaller(service.udp_port) as caller:
             await caller.dial()
             await caller.hears_sound()
