@@ -171,12 +171,17 @@ class CallTable:
         if missed:
             self._out.mark(self.open_rows)
         self._out.stamp(rows, tick)
+        # Noted before it is sent: if this process dies in between, a number is missed, never used twice.
+        counters = self._counters
+        counters["tick"][rows] = tick
+        counters["sequence"][rows] = (self._out.sequence[rows] + 1) & 0xFFFF
+        counters["timestamp"][rows] = self._out.timestamps(rows, tick + 1)
         self.unsent += flush(self._outlets)
         self._out.advance(rows)
         self._spent[rows] = True
         self._send_keys(tick)
         self.facts.extend(self.playout.sent(rows, tick))
-        counters, open_rows = self._counters, self.open_rows
+        open_rows = self.open_rows
         counters["tick"][open_rows] = tick
         counters["ssrc"][open_rows] = self._out.ssrc[open_rows]
         counters["sequence"][open_rows] = self._out.sequence[open_rows]
