@@ -57,7 +57,16 @@ from offhook.media.messages import (
 from offhook.protocol.actions import Action
 from offhook.protocol.json_codec import RefusedAction
 from offhook.speech.transcriber import EarFailed, TranscriberStream, WordsHeard
-from offhook.transports.call_leg import CallLeg, LegConnected, LegDigit, LegEnded, LegFact, LegTermsChanged
+from offhook.transports.call_leg import (
+    CallLeg,
+    LegConnected,
+    LegDigit,
+    LegEarlyMedia,
+    LegEnded,
+    LegFact,
+    LegRinging,
+    LegTermsChanged,
+)
 
 logger = structlog.get_logger()
 
@@ -267,6 +276,8 @@ class LiveCall:
                     self.happened(CallConnected())
                 case LegEnded(cause):
                     self.happened(CallerHungUp(cause))
+                case LegRinging() | LegEarlyMedia():
+                    self._note("the caller's leg rings")
                 case LegTermsChanged(terms, held):
                     if self.lease is not None:
                         self._link.change_terms(self.lease, terms)

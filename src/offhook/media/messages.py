@@ -5,7 +5,7 @@ report about an earlier call on the same row is recognised. A *tick* is 20 ms. A
 row hears and what it shall play lie in shared memory, as int16 samples at the row's rate.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -37,12 +37,24 @@ class Codec(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SrtpKeys:
+    """How a leg's RTP is encrypted (RFC 3711): `suite` as in SDES (`AES_CM_128_HMAC_SHA1_80`), each direction's master
+    key with its salt."""
+
+    suite: str
+    sending: bytes = field(repr=False)
+    receiving: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class MediaTerms:
     """What both ends of a leg agreed on.
 
     `remote` is where to send (host, port), None while unknown; symmetric RTP learns the real source (RFC 4961).
     `telephone_event` is the payload type of RFC 4733 events, None when the peer has none. `sending` / `receiving`
-    are seen from here: on hold, `receiving` may be False.
+    are seen from here: on hold, `receiving` may be False. `srtp` None: plain RTP. `inband_keys`: keys are also listened
+    for in the audio, for peers that send them as tones. `rtcp`: where the peer takes RTCP, None: the port above
+    `remote`'s.
     """
 
     codec: Codec
@@ -51,6 +63,9 @@ class MediaTerms:
     telephone_event: int | None = None
     sending: bool = True
     receiving: bool = True
+    srtp: SrtpKeys | None = None
+    inband_keys: bool = False
+    rtcp: tuple[str, int] | None = None
 
 
 # --- commands: service process → media process
@@ -137,6 +152,15 @@ class SendTelephoneEvent:
     lease: int
     digit: str
     duration_ms: int = 120
+
+
+@dataclass(frozen=True, slots=True)
+class PlayFrom:
+    """Play what the row of `source` hears, mixed with the row's own speech and loop, whatever their rates; None: no
+    more, with a ramp. Two such orders are a bridge, one is early media."""
+
+    lease: int
+    source: int | None
 
 
 @dataclass(frozen=True, slots=True)

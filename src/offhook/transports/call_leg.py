@@ -1,7 +1,8 @@
-"""The interface of every way a call comes in. One transport a folder beside this file; one contract test for all.
+"""The interface of every way a call comes in or goes out. One transport a folder beside this file; one contract test
+for all.
 
-A listener yields legs; a leg is told what to do by plain methods that return at once, and says what happens to it
-through `facts()`. It knows nothing of flows, speech or apps.
+A listener yields legs that ring, a dialler places calls; a leg is told what to do by plain methods that return at once,
+and says what happens to it through `facts()`. It knows nothing of flows, speech or apps.
 """
 
 import socket
@@ -14,8 +15,9 @@ from offhook.media.messages import MediaTerms
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A call that rings. Numbers are as they came (`+49…`, `0211…`, `alice`), `caller` None when withheld.
-    `terms` are already negotiated, but for our own port."""
+    """A call that rings, or that is placed. Numbers are as they came (`+49…`, `0211…`, `alice`), `caller` None when
+    withheld. `terms` of a call that came in are already negotiated, but for our own port; a call that is placed has its
+    terms with `LegEarlyMedia` and `LegConnected`. `trunk`: the name of the trunk it came by or goes by."""
 
     transport: str
     called: str
@@ -25,19 +27,50 @@ class Offer:
     source: tuple[str, int]
     call_id: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    trunk: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """A call to place, by a trunk. `target` is written as this trunk dials it (`+49…`, `0211…`, an extension), or is a
+    whole `sip:` address. `caller` None withholds the number. Given up after `ring_seconds` without an answer."""
+
+    trunk: str
+    target: str
+    caller: str | None
+    caller_name: str
+    ring_seconds: float
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class LegConnected:
-    """The leg is up in both directions (SIP: the 200 was sent; media may flow)."""
+    """The leg is up in both directions (SIP: the 200 was sent, or came; media may flow). `terms`: what was agreed on a
+    call that was placed; None: those of the offer."""
+
+    terms: MediaTerms | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LegRinging:
+    """The far end of a call that was placed rings. May come more than once."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegEarlyMedia:
+    """The far end of a call that was placed is heard before it answers (a ringing tone of its own, an announcement)."""
+
+    terms: MediaTerms
 
 
 @dataclass(frozen=True, slots=True)
 class LegEnded:
-    """The leg is gone: `caller_hung_up`, `cancelled`, `no_ack`, `failed`. Comes once, last, also after `hang_up` and
-    `refuse`."""
+    """The leg is gone: `caller_hung_up` (the far end ended it), `cancelled`, `no_ack`, `failed`, `no_media`; a call
+    that was placed and not answered: `no_answer`, `busy`, `rejected` or `failed`, with the status that said so. Comes
+    once, last, also after `hang_up` and `refuse`."""
 
     cause: str
+    sip_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +88,7 @@ class LegDigit:
     digit: str
 
 
-LegFact: TypeAlias = LegConnected | LegEnded | LegTermsChanged | LegDigit
+LegFact: TypeAlias = LegConnected | LegRinging | LegEarlyMedia | LegEnded | LegTermsChanged | LegDigit
 
 
 class CallLeg(Protocol):
@@ -95,3 +128,15 @@ class Listener(Protocol):
 
     async def stop(self) -> None:
         """Stop listening; legs in progress have ended before."""
+
+
+class Dialler(Protocol):
+    """A way to place calls."""
+
+    def dials(self, trunk: str) -> bool:
+        """Whether calls can be placed by the trunk of this name."""
+
+    def dial(self, order: Dial, host: str, port: int) -> CallLeg:
+        """Place a call; RTP for it is expected at host and port, unless the leg has a socket of its own. Returns at
+        once: `LegRinging`, `LegEarlyMedia` and `LegConnected` follow, or `LegEnded`. `hang_up` before the answer
+        cancels it."""
