@@ -8,6 +8,7 @@ PYTHON := $(shell for candidate in python3.13 python3.12 python3.11 python3; do 
 	"$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$candidate" && break; done)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 5
 WORKERS ?= 2
+PEERS_WORKERS ?= 3
 BENCHES := media_clock
 CODE := src tests examples bench .ci/check_links.py
 
@@ -16,16 +17,19 @@ demo: $(VENV)/.installed
 
 env: $(VENV)/.installed-dev
 
-# Fast tests side by side; then those that keep real time with real peers, one after the other, with the machine to themselves.
+# Fast tests side by side; then those with real peers, which mostly wait, more of them side by side than there are cores; then
+# those that judge times on the wire, one after the other, with the machine to themselves.
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not peers" --cov --cov-report=term:skip-covered
-	$(BIN)/python -m pytest -m peers
+	$(BIN)/python -m pytest -n $(PEERS_WORKERS) -m "peers and not alone"
+	$(BIN)/python -m pytest -m "peers and alone"
 
 test-fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not peers"
 
 test-peers: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m peers
+	$(BIN)/python -m pytest -n $(PEERS_WORKERS) -m "peers and not alone"
+	$(BIN)/python -m pytest -m "peers and alone"
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(CODE)

@@ -18,7 +18,7 @@ from tests.peers.service import Service
 from tests.peers.sound import RATE, Samples, prompt, silence, write_wav
 from tests.peers.wire import Packet, Wire, audible
 
-pytestmark = [pytest.mark.peers, pytest.mark.speech]
+pytestmark = [pytest.mark.peers, pytest.mark.speech, pytest.mark.alone]
 
 # Without a pause, so that it is heard until it is cut.
 STORY = "Whenever the telephone rang in the hall everybody thought that somebody else would go"
