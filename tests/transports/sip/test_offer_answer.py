@@ -229,6 +229,83 @@ class TestRenegotiation:
         assert (video.port, audio.formats[0]) == (0, "8")
 
 
+class TestPlacedCalls:
+    @pytest.mark.parametrize(
+        ("answered", "codec", "payload_type"),
+        [("9", Codec.G722, 9), ("8", Codec.PCMA, 8), ("0 9", Codec.PCMU, 0), ("9 0", Codec.G722, 9)],
+    )
+    def test_codecs_of_both_rates_are_offered_and_the_answer_decides(
+        self, answered: str, codec: Codec, payload_type: int
+    ) -> None:
+        session = placed()
+        assert offered_by(session) == ("9", "0", "8", "101")
+        assert session.offer_pending
+        session.take_answer(offer_of(f"m=audio 5000 RTP/AVP {answered}"))
+        assert (session.terms.codec, session.terms.payload_type) == (codec, payload_type)
+        assert not session.offer_pending
+
+    def test_the_order_is_the_trunks(self) -> None:
+        assert offered_by(placed(Codec.PCMA, Codec.G722)) == ("8", "9", "101")
+
+    def test_a_repeated_offer_is_the_same(self) -> None:
+        session = placed()
+        assert session.offer() == session.offer()
+
+    def test_the_final_answer_holds_whatever_was_answered_early(self) -> None:
+        session = placed()
+        session.offer()
+        session.take_answer(offer_of("m=audio 5000 RTP/AVP 8"))
+        assert session.terms.codec is Codec.PCMA
+        session.take_answer(offer_of("m=audio 6000 RTP/AVP 9"))
+        assert (session.terms.codec, session.terms.remote) == (Codec.G722, ("192.0.2.7", 6000))
+
+    def test_what_was_agreed_early_stays_when_a_later_answer_cannot_be_used(self) -> None:
+        session = placed()
+        session.offer()
+        session.take_answer(offer_of("m=audio 5000 RTP/AVP 8"))
+        with pytest.raises(NotAcceptable):
+            session.take_answer(offer_of("m=audio 5000 RTP/AVP 18"))
+        assert session.terms.codec is Codec.PCMA
+
+    def test_a_callee_that_refuses_the_audio_has_answered_nothing(self) -> None:
+        session = placed()
+        session.offer()
+        with pytest.raises(NotAcceptable):
+            session.take_answer(offer_of("m=audio 0 RTP/AVP 8"))
+        assert session.agreed is None
+
+    def test_in_a_call_offers_stay_within_its_rate(self) -> None:
+        session = placed()
+        session.offer()
+        session.take_answer(offer_of("m=audio 5000 RTP/AVP 8"))
+        assert offered_by(session) == ("8", "0", "101")
+        session.take_answer(offer_of("m=audio 5000 RTP/AVP 0"))
+        with pytest.raises(NotAcceptable):
+            session.take_offer(offer_of("m=audio 5000 RTP/AVP 9"))
+        session.take_offer(offer_of("m=audio 5000 RTP/AVP 9 8"))
+        assert session.terms.codec is Codec.PCMA
+
+    def test_audio_that_the_callee_switches_off_in_a_call_is_a_hold(self) -> None:
+        session = placed()
+        session.offer()
+        session.take_answer(offer_of("m=audio 5000 RTP/AVP 8"))
+        session.offer()
+        session.take_answer(offer_of("m=audio 0 RTP/AVP 8"))
+        assert session.agreed is not None
+        assert session.agreed.held
+
+
+def placed(*codecs: Codec) -> MediaSession:
+    session = MediaSession(codecs or (Codec.G722, Codec.PCMU, Codec.PCMA), placed=True)
+    session.address = ("198.51.100.1", 4000)
+    return session
+
+
+def offered_by(session: MediaSession) -> tuple[str, ...]:
+    [audio] = parse_session_description(session.offer()).media
+    return audio.formats
+
+
 @given(st.lists(st.sampled_from(["0", "8", "9", "18", "96", "101", "x", "999"]), min_size=1, max_size=8), st.data())
 def test_an_answer_never_names_a_format_that_was_not_offered(formats: list[str], data: st.DataObject) -> None:
     maps = data.draw(st.lists(st.sampled_from(["96 PCMU/8000", "101 telephone-event/8000", "9 G722/8000", "0 x"])))

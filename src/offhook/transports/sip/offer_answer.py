@@ -1,7 +1,8 @@
 """Offer and answer (RFC 3264): which of what the caller offers is taken, and what is said in return.
 
-Which sampling rate a call gets is our preference (wideband is far better understood); among codecs of that rate the
-caller's order decides. A call keeps its rate: what it hears and plays lies in a row of a table of that rate.
+Which sampling rate a call that comes in gets is our preference (wideband is far better understood); among codecs of
+that rate the caller's order decides. A call that we place offers all codecs of both rates, and its answer decides. Once
+answered, a call keeps its rate: what it hears and plays lies in a row of a table of that rate.
 """
 
 import secrets
@@ -51,12 +52,15 @@ class Agreed:
 class MediaSession:
     """One call's side of offer and answer: what was agreed last, and the numbers of our own descriptions.
 
-    `address` is where our RTP is expected, None until the call is answered. `codecs` are those that are spoken, in
-    the order of our preference.
+    `address` is where our RTP is expected, None until the call is answered or placed. `codecs` are those that are
+    spoken, in the order of our preference. `placed`: the call is ours, and its row is taken when the answer says of
+    which rate.
     """
 
-    def __init__(self, codecs: Sequence[Codec] = CODECS) -> None:
+    def __init__(self, codecs: Sequence[Codec] = CODECS, *, placed: bool = False) -> None:
         self._codecs = tuple(codecs)
+        self._placed = placed
+        self._asked: tuple[Codec, ...] = ()
         self.agreed: Agreed | None = None
         self.address: tuple[str, int] | None = None
         self.offer_pending = False
@@ -78,10 +82,13 @@ class MediaSession:
         self.agreed = _agree(body, spoken, established=self.agreed is not None)
 
     def take_answer(self, body: bytes) -> None:
-        """The peer's answer to our offer. Raises NotAcceptable, and nothing has changed."""
-        agreed = _agree(body, self._offered_codecs(), established=False)
+        """The peer's answer to our last offer. Raises NotAcceptable, and nothing has changed.
+
+        A placed call may be answered several times: early (183), by several branches of a fork, and finally (200); the
+        last one holds, also when its rate is another one than that of the early answer.
+        """
+        self.agreed = _agree(body, self._asked, established=self.agreed is not None, answer=True)
         self.offer_pending = False
-        self.agreed = agreed
 
     def answer(self) -> bytes:
         """The answer to the offer that was taken last."""
@@ -95,12 +102,14 @@ class MediaSession:
         return self._print(media, theirs.timing)
 
     def offer(self) -> bytes:
-        """Our own offer, for an INVITE that brought none: what was agreed before and its like."""
+        """Our own offer: of a call that we place, for an INVITE that brought none, or in a call, where it is what was
+        agreed before and its like. Said again (to a challenge, a redirection), it is the same."""
         if self.address is None:
             raise RuntimeError("an offer needs an address")
         self.offer_pending = True
+        self._asked = tuple(self._offered_codecs())
         port = self.address[1]
-        maps = [(str(_STATIC[codec]), RtpMap(codec.value, _CLOCK)) for codec in self._offered_codecs()]
+        maps = [(str(_STATIC[codec]), RtpMap(codec.value, _CLOCK)) for codec in self._asked]
         event = str(self.terms.telephone_event or OWN_TELEPHONE_EVENT)
         maps.append((event, RtpMap("TELEPHONE-EVENT", _CLOCK)))
         audio = MediaDescription(
@@ -120,11 +129,13 @@ class MediaSession:
         return self._print(tuple(media), "0 0")
 
     def _offered_codecs(self) -> list[Codec]:
-        """Those of one rate, what is in use first. An INVITE without an offer gets narrowband if it can be: its row is
-        taken before the answer is known, and everybody has G.711."""
+        """In a call those of its rate, what is in use first. A call that we place offers all. An INVITE without an
+        offer gets narrowband if it can be: its row is taken before the answer is known, and everybody has G.711."""
         if self.agreed:
-            spoken = _of_rate(self._codecs, self.terms.codec.rate)
+            spoken = _of_rate(self._codecs, self.agreed.terms.codec.rate)
             return sorted(spoken, key=lambda codec: codec is not self.terms.codec)
+        if self._placed:
+            return list(self._codecs)
         return _of_rate(self._codecs, min(codec.rate for codec in self._codecs))
 
     def _accepted(self, line: MediaDescription, terms: MediaTerms) -> MediaDescription:
@@ -172,10 +183,11 @@ def _of_rate(codecs: Iterable[Codec], rate: int) -> list[Codec]:
     return [codec for codec in codecs if codec.rate == rate]
 
 
-def _agree(body: bytes, spoken: Sequence[Codec], *, established: bool) -> Agreed:
+def _agree(body: bytes, spoken: Sequence[Codec], *, established: bool, answer: bool = False) -> Agreed:
     """Take the first audio line that can be used with what is spoken.
 
-    `established`: a call in progress may switch its audio off (port 0), which is a hold in both directions.
+    `established`: a call in progress may switch its audio off (port 0), which is a hold in both directions. `answer`:
+    the order is the peer's choice among what we offered (RFC 3264 6.1), of whatever rate.
     """
     try:
         theirs = parse_session_description(body)
@@ -190,14 +202,16 @@ def _agree(body: bytes, spoken: Sequence[Codec], *, established: bool) -> Agreed
         if line.protocol.upper() not in USABLE_PROTOCOLS:
             problem = NotAcceptable(302, f"{line.protocol[:32]} is not spoken here, RTP/AVP is".replace('"', ""))
             continue
-        terms = _terms(theirs, line, spoken)
+        terms = _terms(theirs, line, spoken, answer=answer)
         if terms is not None:
             return Agreed(theirs=theirs, line=at, terms=terms, held=not terms.sending)
         problem = NotAcceptable(305, f"None of {', '.join(spoken)} is offered")
     raise problem
 
 
-def _terms(theirs: SessionDescription, line: MediaDescription, spoken: Sequence[Codec]) -> MediaTerms | None:
+def _terms(
+    theirs: SessionDescription, line: MediaDescription, spoken: Sequence[Codec], *, answer: bool
+) -> MediaTerms | None:
     by_name = {codec.value: codec for codec in spoken}
     usable: list[tuple[Codec, int]] = []
     telephone_event: int | None = None
@@ -212,7 +226,7 @@ def _terms(theirs: SessionDescription, line: MediaDescription, spoken: Sequence[
     if not usable:
         return None
     offered = {codec for codec, _ in usable}
-    rate = next(codec.rate for codec in spoken if codec in offered)
+    rate = usable[0][0].rate if answer else next(codec.rate for codec in spoken if codec in offered)
     chosen = next((codec, payload_type) for codec, payload_type in usable if codec.rate == rate)
     host = literal_address(theirs.connection_of(line))
     direction = theirs.direction_of(line)
