@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, assert_never
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from offhook.media.messages import TICK_MS
 from offhook.transports.call_leg import Offer
 from offhook.transports.simulator.hearing import Hearing, Span
-from offhook.transports.simulator.leg import CallEnding, LegState, SimulatorLeg
+from offhook.transports.simulator.leg import CallEnding, FarEnd, LegOfFarEnd, LegState, SimulatorLeg
 from offhook.transports.simulator.rtp_end import AudioHeard, Heard, KeyHeard, RtpEnd
 from offhook.transports.simulator.script import KeyDown, Script, Silence, Speech
 from offhook.transports.simulator.steps import (
@@ -35,7 +35,8 @@ _LARGEST_PACKET: Final = 4096
 
 
 class Caller:
-    """One placed call, seen from the caller. Made by `SimulatorListener.call`, within a running loop.
+    """One call, seen from who is at the other end of it: a caller, made by `SimulatorListener.call`, or somebody who
+    is called, made by `SimulatorDialler.dial`, both within a running loop.
 
     Its time goes on with what it hears: for each 20 ms from the assistant it sends its own next 20 ms. Frames that
     never came show as silence on both sides, as long as the assistant's RTP timestamps tell of them.
@@ -46,10 +47,18 @@ class Caller:
         ssrc: of its stream.
         record: whether `recording` will have something to give.
         audible_above_dbfs: what is below this level counts as silence.
+        make_leg: the leg that it shows to the house: that of a caller, or of somebody who is called.
     """
 
     def __init__(
-        self, offer: Offer, *, voice: Voice | None, ssrc: int, record: bool, audible_above_dbfs: float
+        self,
+        offer: Offer,
+        *,
+        voice: Voice | None,
+        ssrc: int,
+        record: bool,
+        audible_above_dbfs: float,
+        make_leg: Callable[[Offer, socket.socket, FarEnd], LegOfFarEnd] = SimulatorLeg,
     ) -> None:
         self.rate: Final = offer.terms.codec.rate
         self._voice = voice
@@ -74,13 +83,13 @@ class Caller:
         self._socket.setblocking(False)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self.exchange)
-        self.leg: Final = SimulatorLeg(offer, near, self)
+        self.leg: Final = make_leg(offer, near, self)
 
     # --- the call
 
     @property
     def is_ringing(self) -> bool:
-        return self.leg.state is LegState.RINGING
+        return self.leg.state in {LegState.RINGING, LegState.EARLY}
 
     @property
     def is_connected(self) -> bool:
@@ -124,8 +133,8 @@ class Caller:
         return number
 
     def hang_up(self) -> None:
-        """End the call now, whatever the steps say; while it rings, cancel it."""
-        self.leg.caller_hangs_up()
+        """End the call now, whatever the steps say; while it rings, cancel it, or do not take it."""
+        self.leg.far_end_hangs_up()
 
     # --- what it heard and said
 
@@ -187,7 +196,7 @@ class Caller:
             except ConnectionError:
                 break  # the house closed its end; the leg will say why
             count += 1
-            if self.is_connected:
+            if self.leg.state in {LegState.EARLY, LegState.CONNECTED}:
                 self._take(packet)
         return count
 
@@ -266,7 +275,7 @@ class Caller:
             self._send(self._rtp.key(down.key, down.frame, end=down.end, repeated=down.repeated))
             return
         if down.frame == 0 and not down.repeated:
-            self.leg.caller_presses(down.key)
+            self.leg.far_end_presses(down.key)
         self._send(self._rtp.audio(self._silence))
 
     def _send(self, packet: bytes) -> None:
@@ -279,11 +288,11 @@ class Caller:
         while self.is_connected and (signal := self._script.next_signal()) is not None:
             match signal:
                 case HangUp():
-                    self.leg.caller_hangs_up()
+                    self.leg.far_end_hangs_up()
                 case Hold():
-                    self.leg.caller_changes(replace(self._terms, sending=False, receiving=False), held=True)
+                    self.leg.far_end_changes(replace(self._terms, sending=False, receiving=False), held=True)
                 case Resume():
-                    self.leg.caller_changes(self._terms, held=False)
+                    self.leg.far_end_changes(self._terms, held=False)
                 case _:
                     assert_never(signal)
 

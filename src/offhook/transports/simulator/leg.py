@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 from offhook.media.messages import MediaTerms
-from offhook.transports.call_leg import LegConnected, LegDigit, LegEnded, LegFact, LegTermsChanged, Offer
+from offhook.transports.call_leg import CallLeg, LegConnected, LegDigit, LegEnded, LegFact, LegTermsChanged, Offer
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class CallEnding:
 
 
 class FarEnd(Protocol):
-    """The caller, as its leg knows it."""
+    """Whoever is at the other end (a caller, or one who was called), as its leg knows it."""
 
     def exchange(self) -> int:
         """Take the packets that wait; gives how many there were."""
@@ -36,10 +36,29 @@ class FarEnd(Protocol):
 
 
 class LegState(Enum):
+    """EARLY: the far end of a call that was placed is heard, and has not answered."""
+
     OFFERED = auto()
     RINGING = auto()
+    EARLY = auto()
     CONNECTED = auto()
     ENDED = auto()
+
+
+class LegOfFarEnd(CallLeg, Protocol):
+    """A leg, as whoever is at the other end knows it."""
+
+    @property
+    def state(self) -> LegState: ...
+
+    def far_end_hangs_up(self) -> None:
+        """The far end has had enough, of talking or of waiting; or will not take the call."""
+
+    def far_end_changes(self, terms: MediaTerms, *, held: bool) -> None:
+        """The far end holds or resumes; only a connected call can be held."""
+
+    def far_end_presses(self, key: str) -> None:
+        """A key by signalling, of a far end without telephone events."""
 
 
 class SimulatorLeg:
@@ -100,18 +119,18 @@ class SimulatorLeg:
             if isinstance(fact, LegEnded):
                 return
 
-    def caller_hangs_up(self) -> None:
+    def far_end_hangs_up(self) -> None:
         """The caller has had enough, of talking or of waiting."""
         if self._state is not LegState.ENDED:
             cause = "caller_hung_up" if self._state is LegState.CONNECTED else "cancelled"
             self._end(CallEnding(cause, by_caller=True))
 
-    def caller_changes(self, terms: MediaTerms, *, held: bool) -> None:
+    def far_end_changes(self, terms: MediaTerms, *, held: bool) -> None:
         """The caller holds or resumes; only a connected call can be held."""
         if self._state is LegState.CONNECTED:
             self._facts.put_nowait(LegTermsChanged(terms, held))
 
-    def caller_presses(self, key: str) -> None:
+    def far_end_presses(self, key: str) -> None:
         """A key by signalling, of a caller without telephone events."""
         if self._state is LegState.CONNECTED:
             self._facts.put_nowait(LegDigit(key))

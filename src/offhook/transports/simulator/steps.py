@@ -109,16 +109,25 @@ async def made_ready(step: Step, voice: Voice | None, rate: int) -> ReadyStep:
     """The step with its words spoken and its samples at `rate`, the leg's.
 
     Raises:
-        OffhookError: `no_voice`, for a `SayText` without a voice; `not_a_key`, for a key that no telephone has.
+        OffhookError: `no_voice`, for a `SayText` without a voice; and as `ready`.
     """
-    if isinstance(step, SayText):
-        if voice is None:
-            raise OffhookError(
-                "The simulated caller has no voice for text.",
-                remedy="Give SimulatorListener a voice, or use Say with samples.",
-                code="no_voice",
-            )
-        return Say(await voice.samples(step.text, rate), rate)
+    if not isinstance(step, SayText):
+        return ready(step, rate)
+    if voice is None:
+        raise OffhookError(
+            "The simulated caller has no voice for text.",
+            remedy="Give SimulatorListener a voice, or use Say with samples.",
+            code="no_voice",
+        )
+    return Say(await voice.samples(step.text, rate), rate)
+
+
+def ready(step: ReadyStep, rate: int) -> ReadyStep:
+    """The step with its samples at `rate`, the leg's.
+
+    Raises:
+        OffhookError: `not_a_key`, for a key that no telephone has.
+    """
     if isinstance(step, Say):
         return Say(resample(step.samples, step.rate or rate, rate), rate)
     if isinstance(step, Press) and (unknown := set(step.keys) - set(KEYS)):
