@@ -134,3 +134,15 @@ def test_masked_lines_say_so_and_the_watcher_sees_the_keys() -> None:
     assert [record.get("masked", False) for record in records] == [True, True, False]
     assert records[0]["fact"]["digit"] == records[1]["order"]["event"]["digit"] == "0"
     assert watcher.seen[0] == (0, DigitPressed("7"))
+
+
+def test_what_becomes_known_of_a_call_stands_beside_what_the_first_line_says(tmp_path: Path) -> None:
+    sink = MemorySink()
+    log = CallLog(sink, SETTINGS, {"flow": "desk", "outcome": "open"})
+    log.fact(0, CallOffered())
+    log.about(30, {"outcome": "busy", "sip_code": 486})
+    path = tmp_path / "call.jsonl"
+    path.write_text("\n".join(sink.lines) + "\n")
+    recorded = read_call_log(path)
+    assert recorded.about == {"flow": "desk", "outcome": "busy", "sip_code": 486}
+    assert recorded.facts == ((0, CallOffered()),)

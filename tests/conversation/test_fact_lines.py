@@ -28,6 +28,7 @@ def test_actions_in_short_words() -> None:
 def test_times_may_be_left_out() -> None:
     assert parse_fact("voice stopped", at=1234) == VoiceStopped(1234)
     assert parse_fact("caller hung up") == CallerHungUp("")
+    assert parse_fact('call over "busy" 486') == CallerHungUp("busy", 486)
     assert parse_fact("playback #3 finished after 20 ms by voice") == PlaybackFinished(3, 20, by_voice=True)
 
 

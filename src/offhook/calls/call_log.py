@@ -4,6 +4,7 @@
     {"at": 400, "fact": {…}}                 a fact, `at` ms since the call began
     {"at": 400, "order": {…}}                an order that came of it
     {"at": 400, "note": "…"}                 what else is worth knowing: never read by a replay
+    {"at": 400, "about": {…}}                more about the call, for people and programs: how it ended
 
 Orders carry the digest of long audio, facts carry it whole, so that a log alone can be replayed.
 
@@ -168,6 +169,10 @@ class CallLog:
         if self._watcher is not None:
             self._watcher.note(at, text)
 
+    def about(self, at: Ms, more: Json) -> None:
+        """What is known about the call by now; it stands beside what the first line says."""
+        self._line({"at": at, "about": more})
+
     def close(self) -> None:
         self._sink.close()
         if self._watcher is not None:
@@ -206,6 +211,8 @@ def read_call_log(path: Path) -> RecordedCall:
                 facts.append((record["at"], record_to_fact(record["fact"])))
             elif "order" in record:
                 orders.append((record["at"], record["order"]))
+            elif "about" in record:
+                about = {**about, **record["about"]}
             else:
                 notes.append((record["at"], str(record["note"])))
         except (KeyError, TypeError, ValueError) as error:

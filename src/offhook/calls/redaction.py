@@ -35,7 +35,7 @@ KEPT: Final = frozenset(
     (
         *("type", "id", "session_id", "account_id", "direction", "state", "cause", "code", "path"),
         *("provider", "transcriber", "voice", "language", "languages", "strategy", "default_country"),
-        *("allowed_gathered_characters", "finish_on_key", "flow", "transport", "call_id"),
+        *("allowed_gathered_characters", "finish_on_key", "flow", "transport", "call_id", "trunk", "outcome", "ended_by"),
     )
 )
 """Names of the fields whose text stays: nobody has said it."""
@@ -67,6 +67,8 @@ def redacted_log(path: Path) -> list[str]:
             lines.append({"at": record["at"], "fact": fact_to_record(next(remaining)[1])})
         elif "order" in record:
             lines.append({"at": record["at"], "order": next(orders)})
+        elif "about" in record:
+            lines.append({"at": record["at"], "about": masked(record["about"])})
     return [json.dumps(line, ensure_ascii=False, separators=(",", ":")) for line in lines]
 
 

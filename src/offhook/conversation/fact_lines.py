@@ -54,9 +54,10 @@ def format_fact(fact: Input) -> str:
             return "call offered"
         case CallConnected():
             return "call answered"
-        case CallerHungUp(cause):
-            who = "caller hung up" if cause in _CAUSES_OF_CALLERS else "call over"
-            return f"{who} {quoted(cause)}" if cause else who
+        case CallerHungUp(cause, sip_code):
+            who = "caller hung up" if cause in _CAUSES_OF_CALLERS and sip_code is None else "call over"
+            code = "" if sip_code is None else f" {sip_code}"
+            return f"{who} {quoted(cause)}{code}" if cause or code else who
         case CallHeld():
             return "call held"
         case CallResumed():
@@ -204,6 +205,10 @@ def _final(words: Words, at: Ms) -> Input:
     return FinalWords(number, text, words.text() if words.take("in ") else None)
 
 
+def _call_over(words: Words, at: Ms) -> Input:
+    return CallerHungUp(words.text(), None if words.over else words.number())
+
+
 def _transfer_failed(words: Words, at: Ms) -> Input:
     return TransferFailed(words.text(), None if words.over else words.number())
 
@@ -236,7 +241,7 @@ _FACTS: Final[tuple[tuple[str, Callable[[Words, Ms], Input]], ...]] = (
     ("call offered", lambda _words, _at: CallOffered()),
     ("call answered", lambda _words, _at: CallConnected()),
     ("caller hung up", lambda words, _at: CallerHungUp("" if words.over else words.text())),
-    ("call over", lambda words, _at: CallerHungUp(words.text())),
+    ("call over", _call_over),
     ("call held", lambda _words, _at: CallHeld()),
     ("call resumed", lambda _words, _at: CallResumed()),
     ("end requested", lambda words, _at: EndRequested(words.text(), words.text())),

@@ -29,9 +29,11 @@ class CallConnected:
 
 @dataclass(frozen=True, slots=True)
 class CallerHungUp:
-    """The caller's leg is gone, whoever or whatever ended it; also before it was answered (CANCEL)."""
+    """The caller's leg is gone, whoever or whatever ended it; also before it was answered (CANCEL). A call that was
+    placed and not answered: `no_answer`, `busy`, `rejected` or `failed`, with the status that said so."""
 
     cause: str
+    sip_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
