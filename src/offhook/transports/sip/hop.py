@@ -6,6 +6,7 @@ from typing import Final, TypeAlias
 
 Ms: TypeAlias = int
 DEFAULT_PORT: Final = 5060
+DEFAULT_TLS_PORT: Final = 5061
 
 
 @dataclass(frozen=True, slots=True)
