@@ -7,8 +7,8 @@ import pytest
 from offhook.media.messages import Codec
 from offhook.transports.call_leg import LegConnected, LegDigit, LegEnded, LegTermsChanged
 from offhook.transports.sip.message import SipRequest, SipResponse
+from offhook.transports.sip.orders import Answer, HangUp, Refuse, Ring
 from offhook.transports.sip.session_description import parse_session_description
-from offhook.transports.sip.user_agent import Answer, HangUp, Refuse, Ring
 
 if TYPE_CHECKING:
     from tests.transports.sip.conftest import Bench, Phone

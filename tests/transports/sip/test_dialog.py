@@ -6,7 +6,7 @@ import pytest
 
 from offhook.transports.sip.dialog import Dialog
 from offhook.transports.sip.hop import Flow, Hop
-from offhook.transports.sip.message import SipRequest, parse_message
+from offhook.transports.sip.message import SipRequest, SipResponse, parse_message
 
 if TYPE_CHECKING:
     from tests.transports.sip.conftest import Phone
@@ -89,3 +89,66 @@ def test_without_a_contact_the_from_is_the_target(phone: "Phone") -> None:
     invite = parse_message(data)
     assert isinstance(invite, SipRequest)
     assert Dialog.from_invite(invite, FLOW).remote_target == "sip:+49301234567@127.0.0.1"
+
+
+def placed(response: str, flow: Flow = FLOW) -> Dialog:
+    """The dialog that a response to an INVITE of ours makes."""
+    start = Dialog.placed("c", '"Us" <sip:us@h>;tag=ours', "<sip:bob@carrier>", "sip:bob@carrier")
+    start.build_request("INVITE")
+    message = parse_message(
+        "\r\n".join(
+            [
+                "SIP/2.0 180 Ringing",
+                "Via: SIP/2.0/UDP h;branch=z9hG4bKb",
+                "From: <sip:us@h>;tag=ours",
+                "To: <sip:bob@carrier>;tag=theirs",
+                "Call-ID: c",
+                "CSeq: 1 INVITE",
+                *response.split("\n"),
+                "",
+                "",
+            ]
+        ).encode()
+    )
+    assert isinstance(message, SipResponse)
+    return Dialog.from_response(start, message, flow)
+
+
+class TestPlaced:
+    """RFC 3261 12.1.2: the dialog of who sent the INVITE."""
+
+    def test_the_route_set_is_turned_round_and_our_numbers_go_on(self) -> None:
+        dialog = placed(
+            "Contact: <sip:bob@198.51.100.9:5080>\nRecord-Route: <sip:198.51.100.2;lr>, <sip:203.0.113.9;lr>"
+        )
+        bye, hop = bye_of(dialog)
+        assert (bye.uri, bye.cseq.sequence) == ("sip:bob@198.51.100.9:5080", 2)
+        assert (bye.from_tag, bye.to_tag, bye.call_id) == ("ours", "theirs", "c")
+        assert bye.headers.listed("Route") == ["<sip:203.0.113.9;lr>", "<sip:198.51.100.2;lr>"]
+        assert hop.address == ("203.0.113.9", 5060)
+
+    @pytest.mark.parametrize(
+        ("contact", "address"),
+        [
+            ("sip:bob@198.51.100.9:5080", ("198.51.100.9", 5080)),
+            ("sip:bob@10.0.0.5:5080", ("203.0.113.9", 61000)),
+            ("sip:bob@phone.example.com", ("203.0.113.9", 61000)),
+        ],
+        ids=["another machine of the carrier", "behind a NAT", "a host name"],
+    )
+    def test_the_contact_is_the_next_hop_unless_it_is_behind_a_nat(
+        self, contact: str, address: tuple[str, int]
+    ) -> None:
+        """RFC 1918 addresses are no way to somebody whose packets come from outside."""
+        assert bye_of(placed(f"Contact: <{contact}>"))[1].address == address
+
+    def test_the_ack_has_the_number_and_the_credentials_of_the_invite(self) -> None:
+        dialog = placed("Contact: <sip:bob@198.51.100.9>")
+        data, _ = dialog.build_ack(1, [("Proxy-Authorization", "Digest x=1")])
+        ack = parse_message(data)
+        assert isinstance(ack, SipRequest)
+        assert (ack.method, ack.cseq.sequence, ack.headers.get("Proxy-Authorization")) == ("ACK", 1, "Digest x=1")
+        assert bye_of(dialog)[0].cseq.sequence == 2
+
+    def test_without_a_contact_the_request_uri_stays_the_target(self) -> None:
+        assert bye_of(placed("X: y"))[0].uri == "sip:bob@carrier"

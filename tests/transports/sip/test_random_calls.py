@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from offhook.transports.call_leg import LegConnected, LegEnded
 from offhook.transports.sip.message import SipRequest
-from offhook.transports.sip.user_agent import Answer, HangUp, Order, Refuse, Ring
+from offhook.transports.sip.orders import Answer, HangUp, Order, Refuse, Ring
 
 if TYPE_CHECKING:
     from collections.abc import Callable

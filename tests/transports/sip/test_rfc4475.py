@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from offhook.transports.sip.message import SipRequest, SipResponse, parse_message
-from offhook.transports.sip.user_agent import Answer
+from offhook.transports.sip.orders import Answer
 
 if TYPE_CHECKING:
     from tests.transports.sip.conftest import Bench, Phone

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from offhook.media.messages import Codec
 from offhook.transports.sip.hop import Flow, Hop
 from offhook.transports.sip.message import SipRequest, SipResponse
+from offhook.transports.sip.orders import Answer, Refuse, Ring
 from offhook.transports.sip.request_checks import Refusal
-from offhook.transports.sip.user_agent import Answer, Refuse, Ring, UserAgent
+from offhook.transports.sip.user_agent import UserAgent
 
 if TYPE_CHECKING:
     from tests.transports.sip.conftest import Bench, Phone

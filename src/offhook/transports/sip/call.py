@@ -1,43 +1,32 @@
-"""One incoming call as a pure machine: its INVITE, its dialog, its session.
+"""A call as a pure machine: what calls that come in and calls that are placed have in common, its session in a dialog.
 
-    RINGING → ANSWERED (200 sent, no ACK yet) → CONFIRMED → ENDED
+    RINGING → ANSWERED (our 200 has no ACK yet) → CONFIRMED → ENDED
 
-`ring`, `answer`, `refuse`, `hang_up` are the house's orders; `cancelled`, `acknowledged`, `requested` are the caller's
-doing; `advance` is time's. All return what follows.
+How a call comes to be confirmed is in `incoming_call` and `outgoing_call`. `hang_up` is the house's order; `requested`,
+`acknowledged` and `responded` are the peer's doing; `advance` is time's. All return what follows.
 """
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from offhook.media.messages import Codec, MediaTerms
-from offhook.transports.call_leg import (
-    LegConnected,
-    LegDigit,
-    LegEnded,
-    LegFact,
-    LegTermsChanged,
-    Offer,
-)
+from offhook.media.messages import MediaTerms
+from offhook.transports.call_leg import LegDigit, LegEnded, LegFact, LegTermsChanged, Offer
 from offhook.transports.sip.body import UnsupportedBody, key_in, session_description_in
-from offhook.transports.sip.caller_identity import called_number, caller, told_headers
-from offhook.transports.sip.dialog import Dialog
-from offhook.transports.sip.hop import Flow, Hop, Ms, Send, earliest, host_and_port
-from offhook.transports.sip.message import SipRequest
-from offhook.transports.sip.offer_answer import CODECS, MediaSession, NotAcceptable
+from offhook.transports.sip.dialog import Dialog, DialogId
+from offhook.transports.sip.hop import Flow, Hop, Ms, Send, earliest
+from offhook.transports.sip.invite_client_transaction import InviteClientTransaction
+from offhook.transports.sip.message import SipRequest, SipResponse
+from offhook.transports.sip.offer_answer import MediaSession, NotAcceptable
 from offhook.transports.sip.response import ALLOW, build_response, capabilities, response_hop
-from offhook.transports.sip.transaction import (
-    T1,
-    T2,
-    InviteServerTransaction,
-    NonInviteClientTransaction,
-    ServerTransaction,
-)
+from offhook.transports.sip.transaction import T1, T2, Key, NonInviteClientTransaction, ServerTransaction
 
-RING_AGAIN_MS: Final = 60_000
 MAX_UNACKNOWLEDGED: Final = 4
+SDP: Final = "application/sdp"
+UNSPECIFIED: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 -- compared, not bound
+
+ClientTransaction: TypeAlias = InviteClientTransaction | NonInviteClientTransaction
 
 
 class CallState(StrEnum):
@@ -57,15 +46,29 @@ class Happened:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RequestBegan:
-    """The call has sent a request of its own (BYE)."""
+    """The call has sent a request of its own; what comes of it goes to `responded`, `timed_out` or `unreachable`."""
 
     call: "Call"
-    transaction: NonInviteClientTransaction
+    transaction: ClientTransaction
 
 
-UNSPECIFIED: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 -- compared, not bound
+@dataclass(frozen=True, slots=True, eq=False)
+class RequestOver:
+    """The call expects nothing more of this request of its own."""
 
-CallEffect: TypeAlias = Send | Happened | RequestBegan
+    call: "Call"
+    transaction: ClientTransaction
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DialogMade:
+    """Requests of this dialog are for the call."""
+
+    call: "Call"
+    id: DialogId
+
+
+CallEffect: TypeAlias = Send | Happened | RequestBegan | RequestOver | DialogMade
 
 
 @dataclass(slots=True)
@@ -80,107 +83,47 @@ class _UnacknowledgedOk:
 
 
 class Call:
-    """One call. Of its parts only `offer`, `dialog`, `state` and `over` are for others to read."""
+    """One call. Of its parts only `offer`, `dialog`, `state`, `over` are for others to read."""
 
-    def __init__(
-        self,
-        invite: SipRequest,
-        flow: Flow,
-        transaction: InviteServerTransaction,
-        *,
-        called: str | None = None,
-        codecs: Sequence[Codec] = CODECS,
-    ) -> None:
-        """Take in an INVITE that has passed all checks but that of its body. `called` None: the Request-URI says it.
-        `codecs` are those that may be spoken (see MediaSession).
+    offer: Offer
 
-        Raises:
-            UnsupportedBody, NotAcceptable: the call must be refused for what it brought.
-        """
-        description = session_description_in(invite)
-        self.transaction = transaction
-        self.dialog = Dialog.from_invite(invite, flow)
+    def __init__(self, dialog: Dialog, session: MediaSession) -> None:
+        self.dialog = dialog
         self.state = CallState.RINGING
-        self._invite = invite
-        self._flow = flow
-        self._session = MediaSession(codecs)
+        self._session = session
         self._unacknowledged: dict[int, _UnacknowledgedOk] = {}
-        self._ring_again_at: Ms | None = None
-        self._bye: NonInviteClientTransaction | None = None
+        self._unanswered: set[Key] = set()
         self._bye_after_ack = False
         self._offered_in: int | None = None
-        if description is not None:
-            self._session.take_offer(description)
-        number, name = caller(invite)
-        self.offer = Offer(
-            transport="sip",
-            called=called_number(invite) if called is None else called,
-            caller=number,
-            caller_name=name,
-            terms=self._session.terms,
-            source=flow.remote,
-            call_id=invite.call_id,
-            headers=told_headers(invite),
-        )
+
+    @property
+    def dialog_ids(self) -> tuple[DialogId, ...]:
+        """All dialogs whose requests are for this call."""
+        return (self.dialog.id,)
 
     @property
     def next_deadline(self) -> Ms | None:
-        again = (min(ok.again_at, ok.give_up_at) for ok in self._unacknowledged.values())
-        return earliest((self._ring_again_at, *again))
+        return earliest(min(ok.again_at, ok.give_up_at) for ok in self._unacknowledged.values())
 
     @property
     def over(self) -> bool:
-        """Nothing more will come of it: neither an ACK nor the answer to a BYE is awaited."""
-        return self.state is CallState.ENDED and self._bye is None and not self._unacknowledged
+        """Nothing more will come of it: neither an ACK nor the answer to a request of ours is awaited."""
+        return self.state is CallState.ENDED and not self._unanswered and not self._unacknowledged
 
     # --- orders of the house
 
-    def ring(self, now: Ms) -> tuple[CallEffect, ...]:
-        """180, now and once a minute (RFC 3261 13.3.1.1)."""
-        if self.state is not CallState.RINGING:
-            return ()
-        self._ring_again_at = now + RING_AGAIN_MS
-        return self._reply_to_invite(180, now, headers=self._target_headers())
-
-    def answer(self, host: str, port: int, now: Ms) -> tuple[CallEffect, ...]:
-        """200 with our description; RTP is expected at host and port. A socket on all addresses is told by the one that
-        this peer reaches us at: `0.0.0.0` in a description means hold (RFC 2543 B.5)."""
-        if self.state is not CallState.RINGING:
-            return ()
-        self._ring_again_at = None
-        self._session.address = (self._flow.local[0] if host in UNSPECIFIED else host, port)
-        self.state = CallState.ANSWERED
-        effects = self._accept(self._invite, self._flow, self.transaction, now, offering=self._session.agreed is None)
-        return (*effects, Happened(self, LegConnected()))
-
-    def refuse(self, status: int, reason: str, retry_after: int | None, now: Ms) -> tuple[CallEffect, ...]:
-        """A final refusal. `LegEnded("refused")` follows."""
-        if self.state is not CallState.RINGING:
-            return ()
-        headers = [("Retry-After", str(max(0, retry_after)))] if retry_after is not None else []
-        status = status if 300 <= status <= 699 else 480
-        return (*self._reply_to_invite(status, now, reason, headers=headers), *self._end("refused"))
-
     def hang_up(self, cause: str, now: Ms) -> tuple[CallEffect, ...]:
-        """480 while it rings, else BYE: at once, or when the ACK has come (RFC 3261 15)."""
+        """BYE: at once, or when the ACK has come (RFC 3261 15)."""
         if self.state is CallState.ENDED:
             return ()
-        if self.state is CallState.RINGING:
-            return (*self._reply_to_invite(480, now), *self._end(cause))
         self._bye_after_ack = self.state is CallState.ANSWERED
         bye = () if self._bye_after_ack else self._send_bye(now)
         return (*bye, *self._end(cause))
 
-    # --- what the caller does
-
-    def cancelled(self, now: Ms) -> tuple[CallEffect, ...]:
-        """CANCEL: 487 to the INVITE, unless it was answered already (RFC 3261 9.2)."""
-        if self.state is not CallState.RINGING:
-            return ()
-        return (*self._reply_to_invite(487, now), *self._end("cancelled"))
+    # --- what the peer does
 
     def acknowledged(self, ack: SipRequest, now: Ms) -> tuple[CallEffect, ...]:
-        """ACK for a 200, with the answer to our offer when the INVITE brought none."""
+        """ACK for a 200 of ours, with the answer to our offer when the INVITE brought none."""
         sequence = ack.cseq.sequence
         if self._unacknowledged.pop(sequence, None) is None:
             return ()
@@ -210,17 +153,27 @@ class Call:
             return self._take_info(request, flow, transaction, now)
         return self._reply(request, flow, transaction, 200, now, headers=capabilities())
 
-    def bye_over(self) -> None:
-        """Our BYE was answered, or never will be."""
-        self._bye = None
+    def responded(self, key: Key, response: SipResponse, flow: Flow, now: Ms) -> tuple[CallEffect, ...]:
+        """A response to a request of ours; of requests other than INVITE only the final one."""
+        del response, flow, now
+        self._unanswered.discard(key)
+        return ()
+
+    def timed_out(self, key: Key, now: Ms) -> tuple[CallEffect, ...]:
+        """Timer B or F: nothing came in answer to a request of ours."""
+        del now
+        self._unanswered.discard(key)
+        return ()
+
+    def unreachable(self, key: Key, now: Ms) -> tuple[CallEffect, ...]:
+        """There is no way to where a request of ours was to go; treated as an answer of 503 (RFC 3261 8.1.3.1)."""
+        return self.timed_out(key, now)
 
     def advance(self, now: Ms) -> tuple[CallEffect, ...]:
         """Repeat what must be repeated; give up on what never came."""
-        effects: list[CallEffect] = []
-        if self._ring_again_at is not None and self._ring_again_at <= now:
-            effects += self.ring(now)
         if any(ok.give_up_at <= now for ok in self._unacknowledged.values()):
-            return (*effects, *self._send_bye(now), *self._end("no_ack"))
+            return (*self._send_bye(now), *self._end("no_ack"))
+        effects: list[CallEffect] = []
         for ok in self._unacknowledged.values():
             if ok.again_at <= now:
                 ok.interval = min(2 * ok.interval, T2)
@@ -232,8 +185,6 @@ class Call:
 
     def _take_bye(self, bye: SipRequest, flow: Flow, transaction: ServerTransaction, now: Ms) -> tuple[CallEffect, ...]:
         effects = self._reply(bye, flow, transaction, 200, now)
-        if self.state is CallState.RINGING:
-            effects = (*effects, *self._reply_to_invite(487, now))
         self._unacknowledged.clear()
         self._bye_after_ack = False
         return (*effects, *self._end("caller_hung_up"))
@@ -273,7 +224,7 @@ class Call:
         except (UnsupportedBody, NotAcceptable) as error:
             return self._reply_unacceptable(update, flow, transaction, error, now)
         self.dialog.refresh(update, flow)
-        content = None if description is None else ("application/sdp", self._session.answer())
+        content = None if description is None else (SDP, self._session.answer())
         headers = self._target_headers()
         effects = self._reply(update, flow, transaction, 200, now, headers=headers, content=content)
         return (*effects, *self._terms_changed(before))
@@ -308,43 +259,41 @@ class Call:
         """200 with our description: the answer, or an offer that the ACK will answer."""
         content = self._session.offer() if offering else self._session.answer()
         self._offered_in = invite.cseq.sequence if offering else self._offered_in
-        headers = [*self._target_headers(), ("Supported", "")]
         response = build_response(
             invite,
             flow,
             200,
             to_tag=self.dialog.id.local_tag,
-            headers=headers,
-            content=("application/sdp", content),
+            headers=[*self._target_headers(), ("Supported", "")],
+            content=(SDP, content),
         )
         hop = response_hop(invite, flow)
         self._unacknowledged[invite.cseq.sequence] = _UnacknowledgedOk(response.data, hop, T1, now + T1, now + 64 * T1)
-        return _sends(transaction.respond(response, now))
+        return sends(transaction.respond(response, now))
 
     def _send_bye(self, now: Ms) -> tuple[CallEffect, ...]:
         self._unacknowledged.clear()
-        branch, data, hop = self.dialog.build_request("BYE")
-        self._bye = NonInviteClientTransaction(branch, "BYE", data, hop)
-        return (RequestBegan(self, self._bye), *_sends(self._bye.start(now)))
+        return self._bye_in(self.dialog, now)
 
-    def _end(self, cause: str) -> tuple[CallEffect, ...]:
+    def _bye_in(self, dialog: Dialog, now: Ms) -> tuple[CallEffect, ...]:
+        branch, data, hop = dialog.build_request("BYE")
+        return self._begin(NonInviteClientTransaction(branch, "BYE", data, hop), now)
+
+    def _begin(self, transaction: ClientTransaction, now: Ms) -> tuple[CallEffect, ...]:
+        """Send a request of ours."""
+        self._unanswered.add(transaction.key)
+        return (RequestBegan(self, transaction), *sends(transaction.start(now)))
+
+    def _end(self, cause: str, sip_code: int | None = None) -> tuple[CallEffect, ...]:
         if self.state is CallState.ENDED:
             return ()
         self.state = CallState.ENDED
-        self._ring_again_at = None
-        return (Happened(self, LegEnded(cause)),)
+        return (Happened(self, LegEnded(cause, sip_code)),)
 
     def _target_headers(self) -> list[tuple[str, str]]:
         """What a response that makes or refreshes the dialog carries (RFC 3261 12.1.1)."""
-        flow = self.dialog.flow
-        transport = f";transport={flow.transport}" if flow.reliable else ""
         routes = [("Record-Route", route) for route in self.dialog.route_set]
-        return [*routes, ("Contact", f"<sip:{host_and_port(*flow.local)}{transport}>"), ("Allow", ALLOW)]
-
-    def _reply_to_invite(
-        self, status: int, now: Ms, reason: str | None = None, *, headers: list[tuple[str, str]] | None = None
-    ) -> tuple[CallEffect, ...]:
-        return self._reply(self._invite, self._flow, self.transaction, status, now, reason, headers=headers)
+        return [*routes, ("Contact", self.dialog.contact), ("Allow", ALLOW)]
 
     def _reply(
         self,
@@ -362,7 +311,7 @@ class Call:
         response = build_response(
             request, flow, status, reason or None, to_tag=tag, headers=headers or (), content=content
         )
-        return _sends(transaction.respond(response, now))
+        return sends(transaction.respond(response, now))
 
     def _reply_unacceptable(
         self,
@@ -383,10 +332,11 @@ def refusal_of(error: UnsupportedBody | NotAcceptable) -> tuple[int, list[tuple[
     return 488, [("Warning", error.warning)]
 
 
+def sends(effects: tuple[object, ...]) -> tuple[Send, ...]:
+    """What of a transaction's effects goes on the wire."""
+    return tuple(effect for effect in effects if isinstance(effect, Send))
+
+
 def _retry_soon() -> list[tuple[str, str]]:
     """RFC 3261 14.2: a random time between 0 and 10 seconds."""
     return [("Retry-After", str(secrets.randbelow(11)))]
-
-
-def _sends(effects: tuple[object, ...]) -> tuple[Send, ...]:
-    return tuple(effect for effect in effects if isinstance(effect, Send))

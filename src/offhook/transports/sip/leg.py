@@ -9,7 +9,7 @@ import structlog
 
 from offhook.transports.call_leg import LegDigit, LegEnded, LegFact, Offer
 from offhook.transports.sip.call import Call
-from offhook.transports.sip.user_agent import Answer, HangUp, Order, Refuse, Ring
+from offhook.transports.sip.orders import Answer, HangUp, Order, Refuse, Ring
 
 MAX_WAITING_FACTS: Final = 256
 

@@ -21,8 +21,9 @@ Key: TypeAlias = tuple[str, ...]
 
 
 class State(StrEnum):
-    """The states of RFC 3261 figures 6 to 8 and of RFC 6026 figure 5."""
+    """The states of RFC 3261 figures 5 to 8 with those of RFC 6026."""
 
+    CALLING = "calling"
     TRYING = "trying"
     PROCEEDING = "proceeding"
     ACCEPTED = "accepted"
@@ -40,19 +41,26 @@ class AckArrived:
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """`timer` H: no ACK for a refusal. `timer` F: no answer to our request."""
+    """`timer` H: no ACK for a refusal. `timer` B or F: no answer to our request."""
 
     timer: str
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """The final response to our request."""
+class Progressed:
+    """A provisional response to our INVITE."""
 
     response: SipResponse
 
 
-Effect: TypeAlias = Send | AckArrived | TimedOut | Answered
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A final response to our request. An INVITE may have several 2xx, one from each end of a fork, each repeated."""
+
+    response: SipResponse
+
+
+Effect: TypeAlias = Send | AckArrived | TimedOut | Progressed | Answered
 
 
 class ServerTransaction(Protocol):
@@ -96,7 +104,7 @@ def client_key(response: SipResponse) -> Key:
     return ("client", response.branch, response.cseq.method)
 
 
-class _Timers:
+class Timers:
     """The timers of one machine, by letter."""
 
     __slots__ = ("timers",)
@@ -108,11 +116,12 @@ class _Timers:
     def next_deadline(self) -> Ms | None:
         return earliest(self.timers.values())
 
-    def _due(self, timer: str, now: Ms) -> bool:
+    def due(self, timer: str, now: Ms) -> bool:
+        """Whether this timer runs and fires by now."""
         return self.timers.get(timer, now + 1) <= now
 
 
-class InviteServerTransaction(_Timers):
+class InviteServerTransaction(Timers):
     """RFC 3261 figure 7 with the Accepted state of RFC 6026.
 
     G repeats a refusal, H gives up on its ACK, I absorbs further ACKs, L absorbs INVITEs after a 2xx (which the call
@@ -169,13 +178,13 @@ class InviteServerTransaction(_Timers):
 
     def advance(self, now: Ms) -> tuple[Effect, ...]:
         """What the timers that are due bring about."""
-        if self._due("H", now):
+        if self.due("H", now):
             self._terminate()
             return (TimedOut("H"),)
-        if self._due("I", now) or self._due("L", now):
+        if self.due("I", now) or self.due("L", now):
             self._terminate()
             return ()
-        if self._due("G", now):
+        if self.due("G", now):
             self._interval = min(2 * self._interval, T2)
             self.timers["G"] = now + self._interval
             return self._send_last()
@@ -189,7 +198,7 @@ class InviteServerTransaction(_Timers):
         return (Send(self._last.data, self.hop),) if self._last else ()
 
 
-class NonInviteServerTransaction(_Timers):
+class NonInviteServerTransaction(Timers):
     """RFC 3261 figure 8. J keeps the final response for repeated requests."""
 
     __slots__ = ("_last", "hop", "key", "state")
@@ -222,13 +231,13 @@ class NonInviteServerTransaction(_Timers):
 
     def advance(self, now: Ms) -> tuple[Effect, ...]:
         """What the timers that are due bring about."""
-        if self._due("J", now):
+        if self.due("J", now):
             self.state = State.TERMINATED
             self.timers.clear()
         return ()
 
 
-class NonInviteClientTransaction(_Timers):
+class NonInviteClientTransaction(Timers):
     """RFC 3261 figure 6. E repeats our request, F gives up on an answer, K absorbs repeated answers."""
 
     __slots__ = ("_data", "_interval", "hop", "key", "method", "state")
@@ -266,15 +275,20 @@ class NonInviteClientTransaction(_Timers):
 
     def advance(self, now: Ms) -> tuple[Effect, ...]:
         """What the timers that are due bring about."""
-        if self._due("F", now):
+        if self.due("F", now):
             self.state = State.TERMINATED
             self.timers.clear()
             return (TimedOut("F"),)
-        if self._due("K", now):
+        if self.due("K", now):
             self.state = State.TERMINATED
             self.timers.clear()
-        elif self._due("E", now):
+        elif self.due("E", now):
             self._interval = T2 if self.state is State.PROCEEDING else min(2 * self._interval, T2)
             self.timers["E"] = now + self._interval
             return (Send(self._data, self.hop),)
         return ()
+
+    def abandon(self) -> None:
+        """Expect nothing more."""
+        self.state = State.TERMINATED
+        self.timers.clear()

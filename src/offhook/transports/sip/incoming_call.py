@@ -1,0 +1,127 @@
+"""A call that comes in, as a pure machine: its INVITE, until it is answered, refused or cancelled.
+
+`ring`, `answer`, `refuse`, `hang_up` are the house's orders; `cancelled` is the caller's doing. All else is in `call`.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from offhook.media.messages import Codec
+from offhook.transports.call_leg import LegConnected, Offer
+from offhook.transports.sip.body import session_description_in
+from offhook.transports.sip.call import UNSPECIFIED, Call, CallEffect, CallState, Happened
+from offhook.transports.sip.caller_identity import called_number, caller, told_headers
+from offhook.transports.sip.dialog import Dialog
+from offhook.transports.sip.hop import Flow, Ms, earliest
+from offhook.transports.sip.message import SipRequest
+from offhook.transports.sip.offer_answer import CODECS, MediaSession
+from offhook.transports.sip.transaction import InviteServerTransaction, ServerTransaction
+
+RING_AGAIN_MS: Final = 60_000
+
+
+class IncomingCall(Call):
+    """One call that came in."""
+
+    def __init__(
+        self,
+        invite: SipRequest,
+        flow: Flow,
+        transaction: InviteServerTransaction,
+        *,
+        called: str | None = None,
+        codecs: Sequence[Codec] = CODECS,
+    ) -> None:
+        """Take in an INVITE that has passed all checks but that of its body. `called` None: the Request-URI says it.
+        `codecs` are those that may be spoken (see MediaSession).
+
+        Raises:
+            UnsupportedBody, NotAcceptable: the call must be refused for what it brought.
+        """
+        description = session_description_in(invite)
+        super().__init__(Dialog.from_invite(invite, flow), MediaSession(codecs))
+        self.transaction = transaction
+        self._invite = invite
+        self._flow = flow
+        self._ring_again_at: Ms | None = None
+        if description is not None:
+            self._session.take_offer(description)
+        number, name = caller(invite)
+        self.offer = Offer(
+            transport="sip",
+            called=called_number(invite) if called is None else called,
+            caller=number,
+            caller_name=name,
+            terms=self._session.terms,
+            source=flow.remote,
+            call_id=invite.call_id,
+            headers=told_headers(invite),
+        )
+
+    @property
+    def next_deadline(self) -> Ms | None:
+        return earliest((self._ring_again_at, super().next_deadline))
+
+    # --- orders of the house
+
+    def ring(self, now: Ms) -> tuple[CallEffect, ...]:
+        """180, now and once a minute (RFC 3261 13.3.1.1)."""
+        if self.state is not CallState.RINGING:
+            return ()
+        self._ring_again_at = now + RING_AGAIN_MS
+        return self._reply_to_invite(180, now, headers=self._target_headers())
+
+    def answer(self, host: str, port: int, now: Ms) -> tuple[CallEffect, ...]:
+        """200 with our description; RTP is expected at host and port. A socket on all addresses is told by the one that
+        this peer reaches us at: `0.0.0.0` in a description means hold (RFC 2543 B.5)."""
+        if self.state is not CallState.RINGING:
+            return ()
+        self._ring_again_at = None
+        self._session.address = (self._flow.local[0] if host in UNSPECIFIED else host, port)
+        self.state = CallState.ANSWERED
+        effects = self._accept(self._invite, self._flow, self.transaction, now, offering=self._session.agreed is None)
+        return (*effects, Happened(self, LegConnected()))
+
+    def refuse(self, status: int, reason: str, retry_after: int | None, now: Ms) -> tuple[CallEffect, ...]:
+        """A final refusal. `LegEnded("refused")` follows."""
+        if self.state is not CallState.RINGING:
+            return ()
+        headers = [("Retry-After", str(max(0, retry_after)))] if retry_after is not None else []
+        status = status if 300 <= status <= 699 else 480
+        return (*self._reply_to_invite(status, now, reason, headers=headers), *self._end("refused"))
+
+    def hang_up(self, cause: str, now: Ms) -> tuple[CallEffect, ...]:
+        """480 while it rings, else BYE."""
+        if self.state is CallState.RINGING:
+            return (*self._reply_to_invite(480, now), *self._end(cause))
+        return super().hang_up(cause, now)
+
+    # --- what the caller does, and time
+
+    def cancelled(self, now: Ms) -> tuple[CallEffect, ...]:
+        """CANCEL: 487 to the INVITE, unless it was answered already (RFC 3261 9.2)."""
+        if self.state is not CallState.RINGING:
+            return ()
+        return (*self._reply_to_invite(487, now), *self._end("cancelled"))
+
+    def advance(self, now: Ms) -> tuple[CallEffect, ...]:
+        """Say again that it rings; and what every call does in time."""
+        rings = self.ring(now) if self._ring_again_at is not None and self._ring_again_at <= now else ()
+        return (*rings, *super().advance(now))
+
+    # --- parts
+
+    def _take_bye(self, bye: SipRequest, flow: Flow, transaction: ServerTransaction, now: Ms) -> tuple[CallEffect, ...]:
+        """While it rings the INVITE ends with it (RFC 3261 15.1.2)."""
+        rings = self.state is CallState.RINGING
+        effects = super()._take_bye(bye, flow, transaction, now)
+        return (*effects[:1], *(self._reply_to_invite(487, now) if rings else ()), *effects[1:])
+
+    def _end(self, cause: str, sip_code: int | None = None) -> tuple[CallEffect, ...]:
+        self._ring_again_at = None
+        return super()._end(cause, sip_code)
+
+    def _reply_to_invite(
+        self, status: int, now: Ms, reason: str | None = None, *, headers: list[tuple[str, str]] | None = None
+    ) -> tuple[CallEffect, ...]:
+        return self._reply(self._invite, self._flow, self.transaction, status, now, reason, headers=headers)
