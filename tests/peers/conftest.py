@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
 from tests.peers.baresip import Baresip
+from tests.peers.pjsua import Pjsua
 from tests.peers.service import Service
 
 
@@ -28,6 +29,12 @@ class Phones(Protocol):
         codecs: str = "PCMU/8000/1",
         rate: int = 8000,
     ) -> Baresip: ...
+
+
+class PjsuaPhones(Protocol):
+    """Starts a telephone made of PJSIP, with the settings of Pjsua."""
+
+    async def __call__(self, **settings: Any) -> Pjsua: ...
 
 
 @pytest.fixture
@@ -69,5 +76,21 @@ async def phone(tmp_path: Path) -> AsyncIterator[Phones]:
             folder = tmp_path / f"phone{count}"
             folder.mkdir()
             return await stack.enter_async_context(Baresip(folder, source=source, user=user, codecs=codecs, rate=rate))
+
+        yield start
+
+
+@pytest.fixture
+async def pjsua(tmp_path: Path) -> AsyncIterator[PjsuaPhones]:
+    """Starts telephones made of PJSIP; they end with the test."""
+    async with AsyncExitStack() as stack:
+        count = 0
+
+        async def start(**settings: Any) -> Pjsua:
+            nonlocal count
+            count += 1
+            folder = tmp_path / f"pjsua{count}"
+            folder.mkdir()
+            return await stack.enter_async_context(Pjsua(folder, **settings))
 
         yield start

@@ -6,13 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from offhook.audio.resample import resample
-from offhook.media.g722 import G722Rows
-from offhook.speech.synthesizer import SpeechRequest
-from offhook.speech.synthesizers.espeak import EspeakSynthesizer
 from tests.peers.apps import Answer, Event, ScriptedApp
 from tests.peers.conftest import Phones, Serves
-from tests.peers.sound import PROMPTS, Samples, best_match
+from tests.peers.sound import Samples, best_match, spoken_wideband, wideband_prompt
 
 pytestmark = [pytest.mark.peers, pytest.mark.speech]
 
@@ -30,30 +26,10 @@ def tells_a_story(event: Event) -> Answer:
             return None
 
 
-def wideband_prompt(name: str) -> Samples:
-    """A prompt read by a person, 16 kHz mono in [-1, 1], from Debian's asterisk-core-sounds-en-g722."""
-    path = PROMPTS / f"{name}.g722"
-    if not path.exists():
-        raise RuntimeError(f"{path} is missing. Remedy: apt-get install asterisk-core-sounds-en-g722")
-    return G722Rows().decode(0, np.frombuffer(path.read_bytes(), np.uint8)).astype(np.float64) / 32768
-
-
 def write_wav(path: Path, *parts: Samples) -> Path:
     """One WAV at 16 kHz for baresip to play."""
     soundfile.write(path, np.concatenate(parts), RATE, subtype="PCM_16")
     return path
-
-
-async def said_by_the_embedded_voice(text: str) -> Samples:
-    """What espeak says, as a wideband telephone hears it: 16 kHz mono in [-1, 1]."""
-    voice = EspeakSynthesizer()
-    await voice.start()
-    try:
-        chunks = [chunk async for chunk in voice.speak(SpeechRequest(text, None))]
-        speech = resample(np.concatenate([chunk.samples for chunk in chunks]), chunks[0].rate, RATE)
-    finally:
-        await voice.stop()
-    return speech.astype(np.float64) / 32768
 
 
 def share_above(samples: Samples, hertz: int) -> float:
@@ -82,7 +58,7 @@ async def test_a_wideband_call_is_heard_at_16_khz_by_both_sides(serve: Serves, p
 
     assert (words["text"], words["barged_in"]) == ("hello world", False)
     assert [key["digit"] for key in app.ledger.of("dtmf_received")] == ["5"]
-    story = await said_by_the_embedded_voice(STORY)
+    (story,) = await spoken_wideband(STORY)
     score, at = best_match(caller.heard(), story)
     print(f"correlation {score:.4f} at {at / RATE:.2f} s, {share_above(story, 4000):.4f} of it above 4 kHz")
     assert score >= 0.95
@@ -101,5 +77,5 @@ async def test_a_telephone_that_takes_the_first_codec_only_gets_the_one_it_offer
         await app.ledger.until("session_end")
         await service.stop()
 
-    score, at = best_match(caller.heard(), await said_by_the_embedded_voice(STORY))
+    score, at = best_match(caller.heard(), (await spoken_wideband(STORY))[0])
     assert score >= 0.95, (score, at)
