@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 import pytest
 
 from offhook.transports.call_leg import CallLeg, LegEnded, LegFact
+from offhook.transports.sip.admission import Source, Standing
 from offhook.transports.sip.call import Call, Happened
 from offhook.transports.sip.framing import Framed, StreamFraming, Whole
 from offhook.transports.sip.hop import Flow, Ms, Send
 from offhook.transports.sip.leg import SipLeg
 from offhook.transports.sip.listener import SipListener
 from offhook.transports.sip.message import SipRequest, SipResponse, Unreadable, parse_message
-from offhook.transports.sip.orders import Order
-from offhook.transports.sip.user_agent import CallArrived, Noted, Outcome, UserAgent
+from offhook.transports.sip.user_agent import CallArrived, Noted, Order, Outcome, UserAgent
 
 SDP = (
     "v=0\r\no=alice 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n"
@@ -100,8 +100,8 @@ class Bench:
 
     def receive(self, data: bytes, *, stranger: bool = False) -> list[SipRequest | SipResponse]:
         """What is sent in return."""
-        outcomes = self.agent.receive(data, self.flow, self.now, stranger=stranger)
-        return self._take(outcomes)
+        source = Source(self.flow.remote[0], Standing.STRANGER if stranger else Standing.ALLOWED)
+        return self._take(self.agent.receive(data, self.flow, self.now, source=source))
 
     def statuses(self, data: bytes) -> list[int]:
         """The status codes sent in return."""

@@ -17,6 +17,7 @@ from offhook.transports.sip.hop import Flow
 from offhook.transports.sip.leg import MAX_WAITING_FACTS, SipLeg
 from offhook.transports.sip.listener import MAX_STRANGERS_CONNECTIONS, SipListener
 from offhook.transports.sip.message import SipRequest, SipResponse
+from offhook.transports.sip.refusals import Rule
 from offhook.transports.sip.user_agent import CallArrived, UserAgent
 
 if TYPE_CHECKING:
@@ -176,19 +177,27 @@ async def _gone(desk: "Desk") -> None:
 
 
 class TestWhoMayCall:
-    async def test_a_stranger_is_refused_and_the_log_names_the_setting(
+    async def test_a_stranger_is_refused_a_few_times_then_ignored_and_the_log_names_the_setting_once(
         self, shy: "Desk", phone: "Phone", wire_to: "Callable[[str, int], Wire]"
     ) -> None:
         """(contract D42)"""
         wire = wire_to("udp", shy.listener.addresses[0].port)
         phone.port = wire.port
         with capture_logs() as logs:
-            for _ in range(30):
+            for _ in range(10):
                 await wire.send(phone.invite())
                 assert await wire.status() == 403
-        lines = [line for line in logs if line["event"] == "sip_stranger_refused"]
-        assert "sip.allow_from" in lines[0]["remedy"]
-        assert len(lines) == 10
+            for _ in range(90):
+                await wire.send(phone.invite())
+            async with asyncio.timeout(5):
+                while shy.listener.refused[Rule.STRANGER] < 100:
+                    await _gone(shy)
+        [line] = [line for line in logs if line["event"] == "sip_refused"]
+        assert (line["source"], line["rule"], line["who"]) == ("127.0.0.1", "stranger", "INVITE")
+        assert "sip.allow_from" in line["remedy"]
+        [record] = shy.listener.refused_sources
+        assert (record.source, record.count, record.remedy) == ("127.0.0.1", 100, line["remedy"])
+        assert shy.listener.transactions == 0
         assert shy.legs == []
 
     async def test_strangers_cannot_crowd_others_out(

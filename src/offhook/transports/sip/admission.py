@@ -1,17 +1,49 @@
-"""Who may call (contract D42): loopback, the operator's networks, registrars of trunks; and how loud the refusal is."""
+"""Who may call (contract D42): this machine, the operator's networks, the trunks; and how loud the log is."""
 
 import ipaddress
 import socket
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
 from offhook.errors import SettingsInvalid
 from offhook.transports.sip.hop import Ms
 
 LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
 MAX_REMEMBERED_HOSTS: Final = 4096
+# What one customer has of the IPv6 internet, at least.
+ONE_SITE: Final = 64
 LOG_LINES: Final = 10
 LOG_WINDOW_MS: Final = 60_000
+NO_TRUNKS: Final[Mapping[str, Sequence[str]]] = MappingProxyType({})
+
+_Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+_Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Standing(Enum):
+    """What an address is to this service."""
+
+    DENIED = auto()
+    STRANGER = auto()
+    ALLOWED = auto()
+    TRUNK = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a message came from. `site` names it for limits: the address, of IPv6 its network of 64 bits. `trunk`: the
+    trunk whose address it is, None when it is no trunk's."""
+
+    site: str
+    standing: Standing
+    trunk: str | None = None
+
+    @property
+    def may_call(self) -> bool:
+        return self.standing in {Standing.ALLOWED, Standing.TRUNK}
 
 
 class Admission:
@@ -21,16 +53,28 @@ class Admission:
         accepts_from: networks in CIDR notation or single addresses.
         accepts_loopback: whether this machine may call too, from whichever of its addresses: a softphone often sends
             from that of the network.
+        denies_from: networks that are not listened to, whatever else says that they are.
+        trunks: the networks of each trunk by its name.
 
     Raises:
         SettingsInvalid: one of them is no network.
     """
 
-    def __init__(self, accepts_from: Sequence[str], *, accepts_loopback: bool = True) -> None:
-        self._networks = [_network(text) for text in (*(LOOPBACK if accepts_loopback else ()), *accepts_from)]
+    def __init__(
+        self,
+        accepts_from: Sequence[str] = (),
+        *,
+        accepts_loopback: bool = True,
+        denies_from: Sequence[str] = (),
+        trunks: Mapping[str, Sequence[str]] = NO_TRUNKS,
+    ) -> None:
+        loopback = LOOPBACK if accepts_loopback else ()
+        self._denied = [_network("deny_from", text) for text in denies_from]
+        self._allowed = [_network("allow_from", text) for text in (*loopback, *accepts_from)]
+        self._trunks = {name: [_network("allow_from", text) for text in texts] for name, texts in trunks.items()}
         self._this_machine = accepts_loopback
-        self._remembered: dict[str, bool] = {}
         self._registrars: dict[str, frozenset[str]] = {}
+        self._remembered: dict[str, Source] = {}
 
     def admit(self, trunk: str, hosts: Iterable[str]) -> None:
         """Let the addresses of this trunk's registrar call, instead of those that it had before."""
@@ -39,20 +83,39 @@ class Admission:
 
     def accepts(self, host: str) -> bool:
         """Whether this IP address may call."""
+        return self.source(host).may_call
+
+    def source(self, host: str) -> Source:
+        """What this IP address is to us. Where trunks share it, the first one is named."""
         known = self._remembered.get(host)
         if known is None:
             if len(self._remembered) >= MAX_REMEMBERED_HOSTS:
                 self._remembered.clear()
-            own = self._this_machine and _is_this_machines(host)
-            known = self._remembered[host] = own or self._lies_within(host)
+            known = self._remembered[host] = self._judged(host)
         return known
 
-    def _lies_within(self, host: str) -> bool:
+    def _judged(self, host: str) -> Source:
         address = ipaddress.ip_address(host.partition("%")[0])
-        mapped = getattr(address, "ipv4_mapped", None)
-        if any(str(mapped or address) in hosts for hosts in self._registrars.values()):
+        plain = getattr(address, "ipv4_mapped", None) or address
+        site = _site(plain)
+        if any(plain in network for network in self._denied):
+            return Source(site, Standing.DENIED)
+        trunk = next((name for name in (*self._trunks, *self._registrars) if self._is_of(name, plain)), None)
+        if trunk is not None:
+            return Source(site, Standing.TRUNK, trunk)
+        allowed = any(plain in network for network in self._allowed) or (self._this_machine and _is_this_machines(host))
+        return Source(site, Standing.ALLOWED if allowed else Standing.STRANGER)
+
+    def _is_of(self, trunk: str, address: _Address) -> bool:
+        if str(address) in self._registrars.get(trunk, ()):
             return True
-        return any((mapped or address) in network for network in self._networks)
+        return any(address in network for network in self._trunks.get(trunk, ()))
+
+
+def _site(address: _Address) -> str:
+    if address.version == 4:
+        return str(address)
+    return str(ipaddress.ip_network((address, ONE_SITE), strict=False))
 
 
 def _is_this_machines(host: str) -> bool:
@@ -65,13 +128,13 @@ def _is_this_machines(host: str) -> bool:
     return True
 
 
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+def _network(setting: str, text: str) -> _Network:
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError as error:
         raise SettingsInvalid(
-            f"sip.allow_from names {text!r}, which is no network: {error}.",
-            remedy='Write networks as in allow_from = ["203.0.113.0/24"].',
+            f"sip.{setting} names {text!r}, which is no network: {error}.",
+            remedy=f'Write networks as in {setting} = ["203.0.113.0/24"].',
         ) from error
 
 

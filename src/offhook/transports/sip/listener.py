@@ -14,17 +14,18 @@ from offhook.errors import OffhookError, SettingsInvalid
 from offhook.media.messages import Codec
 from offhook.transports.call_leg import CallLeg, LegEnded
 from offhook.transports.sip.account import Account, Path
-from offhook.transports.sip.admission import Admission, LogAllowance
+from offhook.transports.sip.admission import NO_TRUNKS, Admission, LogAllowance
 from offhook.transports.sip.call import Call, Happened
 from offhook.transports.sip.endpoints import TcpConnection, UdpEndpoint, bind, local_host
+from offhook.transports.sip.front_door import FrontDoor, RequestLimits
 from offhook.transports.sip.hop import Flow, Hop, Ms, Send, host_and_port
 from offhook.transports.sip.leg import SipLeg
 from offhook.transports.sip.offer_answer import CODECS
-from offhook.transports.sip.orders import Answer, Order
+from offhook.transports.sip.refusals import REMEDIES, RefusedSource, Rule
 from offhook.transports.sip.registration import LookUp, NotRegistered, Registered, Registration, Unregistered
 from offhook.transports.sip.registration_log import log_registration, log_unanswered
 from offhook.transports.sip.request_checks import Refusal
-from offhook.transports.sip.user_agent import MAX_CALLS, CallArrived, Outcome, UserAgent
+from offhook.transports.sip.user_agent import MAX_CALLS, Answer, CallArrived, Order, Outcome, UserAgent
 
 MAX_CONNECTIONS: Final = 1000
 MAX_STRANGERS_CONNECTIONS: Final = 16
@@ -35,6 +36,7 @@ LINGER_S: Final = 2.0
 # Links count from 1.
 NO_LINK: Final = 0
 BACKLOG: Final = 256
+RESPONSE: Final = b"SIP/"
 
 _log = structlog.get_logger(__name__)
 
@@ -57,8 +59,11 @@ class SipListener:
     Args:
         listen: addresses such as `udp:0.0.0.0:5060` and `tcp:[::1]:5060`; port 0 takes any free one.
         advertise: the host that peers reach us at, for Contact and Via; None: the address that each peer sees.
-        accepts_from: networks (CIDR) that may call, beside loopback (contract D42).
+        accepts_from: networks (CIDR) that may call, beside loopback and trunks (contract D42).
         accepts_loopback: whether this machine may call too.
+        denies_from: networks that are not listened to at all.
+        trunks: networks that each trunk's calls come from, by its name.
+        limits: how often a source may begin something.
         max_calls: calls at a time; further ones get 503 with Retry-After.
         codecs: what may be spoken, in the order of preference (see offer_answer).
         accounts: where to be registered, from `start` to `stop`. Their registrars may call.
@@ -74,14 +79,20 @@ class SipListener:
         advertise: str | None = None,
         accepts_from: Sequence[str] = (),
         accepts_loopback: bool = True,
+        denies_from: Sequence[str] = (),
+        trunks: Mapping[str, Sequence[str]] = NO_TRUNKS,
+        limits: RequestLimits | None = None,
         max_calls: int = MAX_CALLS,
         codecs: Sequence[Codec] = CODECS,
         accounts: Sequence[Account] = (),
     ) -> None:
         self._listen = [_parse_address(text) for text in listen]
         self._advertise = advertise
-        self._admission = Admission(accepts_from, accepts_loopback=accepts_loopback)
-        self._agent = UserAgent(max_calls=max_calls, codecs=codecs)
+        self._admission = Admission(
+            accepts_from, accepts_loopback=accepts_loopback, denies_from=denies_from, trunks=trunks
+        )
+        self._door = FrontDoor(self._admission, limits)
+        self._agent = UserAgent(max_calls=max_calls, codecs=codecs, door=self._door)
         self._agent.registrations = tuple(Registration(account, random.random) for account in accounts)
         self._allowance = LogAllowance()
         self._legs: dict[Call, SipLeg] = {}
@@ -118,6 +129,16 @@ class SipListener:
     def trunks_registered(self) -> Mapping[str, bool]:
         """For every account by name, whether its registrar sends calls here."""
         return {each.account.name: each.registered for each in self._agent.registrations}
+
+    @property
+    def refused(self) -> Mapping[Rule, int]:
+        """How many messages and connections were turned away at the door, by rule."""
+        return self._door.book.counted
+
+    @property
+    def refused_sources(self) -> list[RefusedSource]:
+        """Who was turned away, the last one first; times in ms of the loop's clock."""
+        return self._door.book.recent()
 
     async def start(self) -> None:
         """Bind every address. Raises OffhookError when one is taken or not ours; nothing is bound then."""
@@ -237,15 +258,19 @@ class SipListener:
 
     def _receive(self, data: bytes, flow: Flow, from_stream: bool) -> None:
         now = self._now()
-        stranger = not self._admission.accepts(flow.remote[0])
-        if stranger:
-            self._note(
-                "sip_stranger_refused",
-                flow.remote,
-                remedy="Add the caller's network to sip.allow_from; in `offhook dev`: --allow-from.",
+        source = self._door.knock(data, flow.remote[0], now)
+        if source is not None:
+            outcomes = self._agent.receive(data, flow, now, source=source, from_stream=from_stream)
+            self._carry_out(outcomes, now, flow)
+        self._log_refusals()
+
+    def _log_refusals(self) -> None:
+        for line in self._door.take_lines():
+            who = {"who": line.who} if line.who else {}
+            remedy = REMEDIES[line.rule]
+            _log.warning(
+                "sip_refused", source=line.source, rule=line.rule.value, count=line.count, **who, remedy=remedy
             )
-        outcomes = self._agent.receive(data, flow, now, stranger=stranger, from_stream=from_stream)
-        self._carry_out(outcomes, now, flow)
 
     def _timer_fired(self) -> None:
         self._timer = self._timer_at = None
@@ -289,6 +314,8 @@ class SipListener:
 
     def _send(self, send: Send) -> None:
         hop = send.hop
+        if not send.data.startswith(RESPONSE):
+            self._door.expect(hop.address[0], self._now())
         if hop.transport == "udp":
             self._udp[hop.link].send(send.data, hop.address)
             return

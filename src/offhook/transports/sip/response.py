@@ -68,6 +68,7 @@ def build_response(
     to_tag: str = "",
     headers: Iterable[tuple[str, str]] = (),
     content: tuple[str, bytes] | None = None,
+    names_server: bool = True,
 ) -> Response:
     """Answer `request`, which came in by `flow`.
 
@@ -75,6 +76,7 @@ def build_response(
         to_tag: set on To when the request has none there; 100 goes without.
         headers: further header lines, in order.
         content: media type and body.
+        names_server: whether it says what answers.
     """
     lines = [f"SIP/2.0 {status} {one_line(reason or REASONS.get(status, 'Unknown'))}"]
     lines += [f"Via: {via}" for via in (stamped_via(request, flow), *request.vias[1:])]
@@ -84,7 +86,7 @@ def build_response(
     if status == 100 and (stamp := request.headers.get("Timestamp")):
         lines.append(f"Timestamp: {stamp}")
     lines += [f"{name}: {value}" for name, value in headers]
-    lines.append(f"Server: {SERVER}")
+    lines += [f"Server: {SERVER}"] if names_server else []
     kind, body = content or ("", b"")
     if kind:
         lines.append(f"Content-Type: {kind}")
