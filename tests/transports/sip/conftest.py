@@ -18,7 +18,8 @@ from offhook.transports.sip.hop import Flow, Ms, Send
 from offhook.transports.sip.leg import SipLeg
 from offhook.transports.sip.listener import SipListener
 from offhook.transports.sip.message import SipRequest, SipResponse, Unreadable, parse_message
-from offhook.transports.sip.user_agent import CallArrived, Noted, Order, Outcome, UserAgent
+from offhook.transports.sip.orders import Order
+from offhook.transports.sip.user_agent import CallArrived, Noted, Outcome, UserAgent
 
 SDP = (
     "v=0\r\no=alice 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n"

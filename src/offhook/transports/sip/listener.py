@@ -21,11 +21,12 @@ from offhook.transports.sip.front_door import FrontDoor, RequestLimits
 from offhook.transports.sip.hop import Flow, Hop, Ms, Send, host_and_port
 from offhook.transports.sip.leg import SipLeg
 from offhook.transports.sip.offer_answer import CODECS
+from offhook.transports.sip.orders import Answer, Order
 from offhook.transports.sip.refusals import REMEDIES, RefusedSource, Rule
 from offhook.transports.sip.registration import LookUp, NotRegistered, Registered, Registration, Unregistered
 from offhook.transports.sip.registration_log import log_registration, log_unanswered
 from offhook.transports.sip.request_checks import Refusal
-from offhook.transports.sip.user_agent import MAX_CALLS, Answer, CallArrived, Order, Outcome, UserAgent
+from offhook.transports.sip.user_agent import MAX_CALLS, CallArrived, Outcome, UserAgent
 
 MAX_CONNECTIONS: Final = 1000
 MAX_STRANGERS_CONNECTIONS: Final = 16

@@ -12,15 +12,27 @@ from typing import Final, TypeAlias
 from offhook.media.messages import Codec
 from offhook.transports.sip.admission import Source, Standing
 from offhook.transports.sip.body import UnsupportedBody
-from offhook.transports.sip.call import Call, CallEffect, Happened, RequestBegan, refusal_of
+from offhook.transports.sip.call import (
+    Call,
+    CallEffect,
+    ClientTransaction,
+    DialogMade,
+    Happened,
+    RequestBegan,
+    RequestOver,
+    refusal_of,
+)
 from offhook.transports.sip.caller_identity import called_behind, contact_user
 from offhook.transports.sip.deadlines import Deadlines
 from offhook.transports.sip.dialog import DialogId
 from offhook.transports.sip.entrance import Entered, Entrance
 from offhook.transports.sip.front_door import FrontDoor
 from offhook.transports.sip.hop import Flow, Ms, Send
+from offhook.transports.sip.incoming_call import IncomingCall
+from offhook.transports.sip.invite_client_transaction import InviteClientTransaction
 from offhook.transports.sip.message import SipRequest, SipResponse, Unreadable, parse_message
 from offhook.transports.sip.offer_answer import CODECS, NotAcceptable
+from offhook.transports.sip.orders import Answer, HangUp, Order, Refuse, Ring
 from offhook.transports.sip.registration import (
     Effects,
     LookUp,
@@ -40,6 +52,7 @@ from offhook.transports.sip.transaction import (
     Key,
     NonInviteClientTransaction,
     NonInviteServerTransaction,
+    Progressed,
     ServerTransaction,
     State,
     TimedOut,
@@ -52,46 +65,15 @@ MAX_CALLS: Final = 4000
 MAX_TRANSACTIONS: Final = 50_000
 RETRY_WHEN_FULL_SECONDS: Final = 5
 KEEP_ALIVE: Final = b"\r\n\0 \t"
+UNANSWERED: Final = frozenset({State.CALLING, State.TRYING, State.PROCEEDING})
 ALLOWED_SOURCE: Final = Source("", Standing.ALLOWED)
-
-
-@dataclass(frozen=True, slots=True)
-class Ring:
-    """Order: tell the caller that it rings."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Order: take the call; RTP is expected at host and port."""
-
-    host: str
-    port: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """Order: do not take the call."""
-
-    status: int
-    reason: str
-    retry_after_seconds: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class HangUp:
-    """Order: end the call in whatever state it is."""
-
-    cause: str
-
-
-Order: TypeAlias = Ring | Answer | Refuse | HangUp
 
 
 @dataclass(frozen=True, slots=True)
 class CallArrived:
     """A new call, waiting for orders."""
 
-    call: Call
+    call: IncomingCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +105,10 @@ class UserAgent:
         self._codecs = codecs
         self._max_transactions = max_transactions
         self._servers: dict[Key, ServerTransaction] = {}
-        self._clients: dict[Key, tuple[NonInviteClientTransaction, Call | Registration]] = {}
-        self._calls: dict[DialogId, Call] = {}
-        self._invites: dict[Key, Call] = {}
+        self._clients: dict[Key, tuple[ClientTransaction, Call | Registration]] = {}
+        self._calls: set[Call] = set()
+        self._dialogs: dict[DialogId, Call] = {}
+        self._invites: dict[Key, IncomingCall] = {}
         self._unmerged: dict[Key, Key] = {}
         self._merge_keys: dict[Key, Key] = {}
         self._deadlines = Deadlines()
@@ -147,7 +130,7 @@ class UserAgent:
     @property
     def awaits_answers(self) -> bool:
         """Whether a request of ours is still unanswered."""
-        return any(client.state in {State.TRYING, State.PROCEEDING} for client, _ in self._clients.values())
+        return any(client.state in UNANSWERED for client, _ in self._clients.values())
 
     # --- what comes in
 
@@ -162,7 +145,7 @@ class UserAgent:
         except Unreadable as error:
             return [Noted("sip_message_unreadable", str(error))]
         if isinstance(message, SipResponse):
-            return self._receive_response(message, now)
+            return self._receive_response(message, flow, now)
         if message.method == "ACK":
             return [] if message.defect else self._receive_ack(message, now)
         if message.defect is not None and source.may_call:
@@ -183,16 +166,19 @@ class UserAgent:
 
     def obey(self, call: Call, order: Order, now: Ms) -> list[Outcome]:
         """Do what the house wants of a call."""
+        effects: tuple[CallEffect, ...] = ()
         match order:
-            case Ring():
-                effects = call.ring(now)
-            case Answer(host, port):
-                effects = call.answer(host, port, now)
-            case Refuse(status, reason, retry_after):
-                effects = call.refuse(status, reason, retry_after, now)
             case HangUp(cause):
                 effects = call.hang_up(cause, now)
-        return self._settle_call(call, effects)
+            case Ring() if isinstance(call, IncomingCall):
+                effects = call.ring(now)
+            case Answer(host, port) if isinstance(call, IncomingCall):
+                effects = call.answer(host, port, now)
+            case Refuse(status, reason, retry_after) if isinstance(call, IncomingCall):
+                effects = call.refuse(status, reason, retry_after, now)
+            case Ring() | Answer() | Refuse():
+                pass  # too late for a call that is placed: it is not ours to answer
+        return self._settle_call(call, effects, now)
 
     def advance(self, now: Ms) -> list[Outcome]:
         """Let every machine whose deadline has come do its part."""
@@ -201,8 +187,8 @@ class UserAgent:
             if isinstance(machine, Registration):
                 outcomes += self.settle_registration(machine, machine.advance(now), now)
             elif isinstance(machine, Call):
-                outcomes += self._settle_call(machine, machine.advance(now))
-            elif isinstance(machine, NonInviteClientTransaction):
+                outcomes += self._settle_call(machine, machine.advance(now), now)
+            elif isinstance(machine, InviteClientTransaction | NonInviteClientTransaction):
                 outcomes += self._settle_client(machine, machine.advance(now), now)
             elif isinstance(machine, InviteServerTransaction | NonInviteServerTransaction):
                 outcomes += self._settle(machine, machine.advance(now), now)
@@ -214,14 +200,14 @@ class UserAgent:
         known = self._servers.get(server_key(ack))
         if known is not None:
             return self._settle(known, known.receive(ack, now), now)
-        call = self._calls.get(_dialog_id(ack))
-        return self._settle_call(call, call.acknowledged(ack, now)) if call else []
+        call = self._dialogs.get(_dialog_id(ack))
+        return self._settle_call(call, call.acknowledged(ack, now), now) if call else []
 
     def _belongs_to_call(self, request: SipRequest) -> bool:
         """Whether it is a request within a call's dialog, or the CANCEL of an INVITE that is known here."""
         if request.method == "CANCEL":
             return cancelled_key(request) in self._servers
-        return _dialog_id(request) in self._calls
+        return _dialog_id(request) in self._dialogs
 
     def _receive_new(self, request: SipRequest, flow: Flow, entered: Entered, now: Ms) -> list[Outcome]:
         if len(self._servers) >= self._max_transactions:
@@ -234,11 +220,11 @@ class UserAgent:
         if refusal_or_none is not None:
             return self._answer(request, flow, transaction, refusal_or_none, now)
         if request.to_tag or request.method in {"BYE", "UPDATE", "INFO"}:
-            call = self._calls.get(_dialog_id(request))
+            call = self._dialogs.get(_dialog_id(request))
             if call is None:
                 return self._answer(request, flow, transaction, Refusal(481), now)
             effects = call.requested(request, flow, transaction, now)
-            return [*self._settle(transaction, (), now), *self._settle_call(call, effects)]
+            return [*self._settle(transaction, (), now), *self._settle_call(call, effects, now)]
         if self._is_merged(request, transaction.key):
             return self._answer(request, flow, transaction, Refusal(482, "Merged request"), now)
         if self.refusing is not None:
@@ -256,7 +242,7 @@ class UserAgent:
         call = self._invites.get(key)
         tag = call.dialog.id.local_tag if call else ""
         outcomes = self._answer(cancel, flow, transaction, Refusal(200), now, to_tag=tag)
-        return [*outcomes, *self._settle_call(call, call.cancelled(now))] if call else outcomes
+        return [*outcomes, *self._settle_call(call, call.cancelled(now), now)] if call else outcomes
 
     def _receive_invite(
         self, invite: SipRequest, flow: Flow, transaction: InviteServerTransaction, entered: Entered, now: Ms
@@ -270,12 +256,13 @@ class UserAgent:
             registered = self._registered_as(invite, flow)
             called = called_behind(invite) if registered else None
             trunk = registered or entered.trunk
-            call = Call(invite, flow, transaction, called=called, codecs=self._codecs)
+            call = IncomingCall(invite, flow, transaction, called=called, codecs=self._codecs)
             call.offer = replace(call.offer, trunk=trunk)
         except (UnsupportedBody, NotAcceptable) as error:
             status, headers = refusal_of(error)
             return self._answer(invite, flow, transaction, Refusal(status, None, tuple(headers)), now)
-        self._calls[call.dialog.id] = call
+        self._calls.add(call)
+        self._dialogs[call.dialog.id] = call
         self._invites[transaction.key] = call
         trying = transaction.respond(build_response(invite, flow, 100), now)
         return [*self._settle(transaction, trying, now), CallArrived(call)]
@@ -352,9 +339,30 @@ class UserAgent:
         text = f"{request.call_id}\n{request.vias[0]}".encode("utf-8", "surrogateescape")
         return hashlib.blake2b(text, key=self._secret, digest_size=8).hexdigest()
 
-    def _receive_response(self, response: SipResponse, now: Ms) -> list[Outcome]:
+    def _receive_response(self, response: SipResponse, flow: Flow, now: Ms) -> list[Outcome]:
         known = self._clients.get(client_key(response))
-        return self._settle_client(known[0], known[0].receive(response, now), now) if known else []
+        if known is None:
+            return []
+        try:
+            response.to_tag  # noqa: B018 -- parsing is what is asked for
+        except ValueError as error:
+            return [Noted("sip_message_unreadable", str(error))]
+        return self._settle_client(known[0], known[0].receive(response, now), now, flow)
+
+    def disconnected(self, address: tuple[str, int], now: Ms) -> list[Outcome]:
+        """A connection to this address is closed or could not be made: what waits for a first answer from there."""
+        lost = [
+            (client, owner)
+            for client, owner in self._clients.values()
+            if client.hop.reliable
+            and client.hop.address == address
+            and client.state in {State.CALLING, State.TRYING}
+            and isinstance(owner, Call)
+        ]
+        outcomes: list[Outcome] = []
+        for client, owner in lost:
+            outcomes += self._settle_call(owner, (RequestOver(owner, client), *owner.unreachable(client.key, now)), now)
+        return outcomes
 
     # --- bookkeeping
 
@@ -366,7 +374,7 @@ class UserAgent:
             elif isinstance(effect, TimedOut):
                 outcomes.append(Noted("sip_refusal_unacknowledged", f"timer {effect.timer}"))
             elif isinstance(effect, AckArrived) and (call := self._invites.get(transaction.key)):
-                outcomes += self._settle_call(call, call.acknowledged(effect.ack, now))
+                outcomes += self._settle_call(call, call.acknowledged(effect.ack, now), now)
         self._keep_or_forget(transaction)
         return outcomes
 
@@ -379,7 +387,10 @@ class UserAgent:
             if merge_key is not None:
                 self._unmerged.pop(merge_key, None)
 
-    def _settle_client(self, client: NonInviteClientTransaction, effects: Iterable[Effect], now: Ms) -> list[Outcome]:
+    def _settle_client(
+        self, client: ClientTransaction, effects: Iterable[Effect], now: Ms, flow: Flow | None = None
+    ) -> list[Outcome]:
+        """What of a request of ours goes out, and what comes of it to its owner. `flow`: where a response came from."""
         outcomes: list[Outcome] = []
         _, owner = self._clients[client.key]
         self._deadlines.plan(client)
@@ -388,19 +399,23 @@ class UserAgent:
         for effect in effects:
             if isinstance(effect, Send):
                 outcomes.append(effect)
-            elif isinstance(effect, Answered | TimedOut):
-                if isinstance(owner, Call):
-                    outcomes += self._bye_over(owner, effect)
-                elif isinstance(effect, Answered):
-                    outcomes += self.settle_registration(owner, owner.answered(client.key, effect.response, now), now)
-                else:
-                    outcomes += self.settle_registration(owner, owner.timed_out(client.key, now), now)
+            elif isinstance(effect, TimedOut):
+                outcomes += self._timed_out(client, owner, effect, now)
+            elif not isinstance(effect, Progressed | Answered):
+                continue
+            elif isinstance(owner, Registration):
+                outcomes += self.settle_registration(owner, owner.answered(client.key, effect.response, now), now)
+            elif flow is not None:
+                outcomes += self._settle_call(owner, owner.responded(client.key, effect.response, flow, now), now)
         return outcomes
 
-    def _bye_over(self, call: Call, effect: Answered | TimedOut) -> list[Outcome]:
-        call.bye_over()
-        self._forget_if_over(call)
-        return [Noted("sip_bye_unanswered", f"timer {effect.timer}")] if isinstance(effect, TimedOut) else []
+    def _timed_out(
+        self, client: ClientTransaction, owner: Call | Registration, timed_out: TimedOut, now: Ms
+    ) -> list[Outcome]:
+        if isinstance(owner, Registration):
+            return self.settle_registration(owner, owner.timed_out(client.key, now), now)
+        note = Noted(f"sip_{client.method.lower()}_unanswered", f"timer {timed_out.timer}")
+        return [*self._settle_call(owner, owner.timed_out(client.key, now), now), note]
 
     def settle_registration(self, registration: Registration, effects: Effects, now: Ms) -> list[Outcome]:
         """Take what a registration wants."""
@@ -415,22 +430,28 @@ class UserAgent:
         self._deadlines.plan(registration)
         return outcomes
 
-    def _settle_call(self, call: Call, effects: Iterable[CallEffect]) -> list[Outcome]:
+    def _settle_call(self, call: Call, effects: Iterable[CallEffect], now: Ms) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for effect in effects:
             if isinstance(effect, RequestBegan):
                 self._clients[effect.transaction.key] = (effect.transaction, call)
                 self._deadlines.plan(effect.transaction)
+            elif isinstance(effect, RequestOver):
+                self._clients.pop(effect.transaction.key, None)
+                effect.transaction.abandon()
+                self._deadlines.plan(effect.transaction)
+            elif isinstance(effect, DialogMade):
+                self._dialogs[effect.id] = call
             else:
                 outcomes.append(effect)
-        self._keep_or_forget(call.transaction)
+        if isinstance(call, IncomingCall):
+            self._keep_or_forget(call.transaction)
         self._deadlines.plan(call)
-        self._forget_if_over(call)
-        return outcomes
-
-    def _forget_if_over(self, call: Call) -> None:
         if call.over:
-            self._calls.pop(call.dialog.id, None)
+            self._calls.discard(call)
+            for dialog_id in call.dialog_ids:
+                self._dialogs.pop(dialog_id, None)
+        return outcomes
 
 
 def _dialog_id(request: SipRequest) -> DialogId:
