@@ -157,13 +157,100 @@ async def test_when_all_rows_are_in_use_the_next_call_is_refused(peer: Peer) -> 
 
 
 async def test_when_no_port_is_free_the_next_call_is_refused(peer: Peer) -> None:
-    link = InProcessMediaLink(ports=Span(23201, 23204), max_calls=8, detector=Loudness())
+    link = InProcessMediaLink(ports=Span(23201, 23206), max_calls=8, detector=Loudness())
     link.open(peer.terms)
     link.open(peer.terms)
     with pytest.raises(OffhookError) as refused:
         link.open(peer.terms)
     assert refused.value.code == "no_rtp_port"
     await link.end()
+
+
+async def test_a_row_has_the_ports_that_were_reserved(hand: InProcessMediaLink, peer: Peer) -> None:
+    """A call that is placed names its port in the offer, before its codec is known (RFC 3550 section 11)."""
+    reserved = hand.reserve()
+    assert (reserved.host, reserved.port % 2, hand.rows_open) == ("127.0.0.1", 0, 0)
+    row = hand.open(MediaTerms(Codec.G722, 9, peer.sock.getsockname()), reserved.sock)
+    assert (row.host, row.port, row.rate) == ("127.0.0.1", reserved.port, 16000)
+    rtcp = hand.rtcp_socket(row.lease)
+    assert rtcp is not None
+    assert rtcp.getsockname() == ("127.0.0.1", reserved.port + 1)
+    await ticks(hand, 2)
+    peer.sock.setblocking(True)
+    assert peer.sock.recvfrom(2048)[1] == ("127.0.0.1", reserved.port), "it sends from there"
+    reserved.release()
+    assert hand.rtcp_socket(row.lease) is rtcp, "the row keeps them"
+    hand.close(row.lease)
+    assert hand.rtcp_socket(row.lease) is None
+    await ticks(hand, 1)
+    bind_both(reserved.port)
+
+
+async def test_rows_of_either_rate_follow_each_other_on_reserved_ports(hand: InProcessMediaLink, peer: Peer) -> None:
+    """Early media in G.711, the answer in G.722."""
+    reserved = hand.reserve()
+    early = hand.open(peer.terms, reserved.sock)
+    peer.say(early.port, 1000)
+    await ticks(hand, 2)
+    hand.close(early.lease)
+    final = hand.open(MediaTerms(Codec.G722, 9, peer.sock.getsockname()), reserved.sock.dup())
+    assert (final.port, final.rate) == (early.port, 16000)
+    peer.received()
+    await ticks(hand, 3)
+    peer.sock.setblocking(True)
+    assert peer.sock.recv(2048)[1] & 0x7F == 9
+    reserved.release()
+    hand.close(final.lease)
+    await ticks(hand, 1)
+    bind_both(reserved.port)
+
+
+async def test_ports_that_were_reserved_can_be_given_back(hand: InProcessMediaLink) -> None:
+    reserved = hand.reserve()
+    reserved.release()
+    reserved.release()
+    bind_both(reserved.port)
+    assert hand.reserve().port != reserved.port, "a port rests before it is used again"
+
+
+async def test_what_is_still_reserved_goes_with_the_link() -> None:
+    link = InProcessMediaLink(ports=Span(23600, 23601), max_calls=1, detector=Loudness())
+    reserved = link.reserve()
+    await link.end()
+    assert reserved.sock.fileno() == reserved.rtcp.fileno() == -1
+
+
+async def test_a_row_that_is_refused_leaves_the_reserved_ports_to_who_reserved_them(peer: Peer) -> None:
+    link = InProcessMediaLink(ports=Span(23700, 23799), max_calls=0, detector=Loudness())
+    for _ in range(8):
+        link.open(peer.terms)
+    reserved = link.reserve()
+    with pytest.raises(OffhookError):
+        link.open(peer.terms, reserved.sock)
+    reserved.release()
+    bind_both(reserved.port)
+    await link.end()
+
+
+async def test_a_port_whose_neighbour_is_taken_is_not_used() -> None:
+    """RTP and RTCP are bound both or neither."""
+    link = InProcessMediaLink(ports=Span(23800, 23803), max_calls=1, detector=Loudness())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 23801))
+        assert link.reserve().port == 23802
+        with pytest.raises(OffhookError) as refused:
+            link.reserve()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("127.0.0.1", 23800))
+    assert refused.value.code == "no_rtp_port"
+    await link.end()
+
+
+def bind_both(port: int) -> None:
+    """Both ports are free."""
+    for number in (port, port + 1):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
+            again.bind(("127.0.0.1", number))
 
 
 async def test_long_speech_is_fed_at_most_two_seconds_ahead_and_heard_in_full(

@@ -15,7 +15,7 @@ import structlog
 
 from offhook.calls.media_process import MediaProcess
 from offhook.calls.media_rows import MediaRows, Row
-from offhook.calls.rtp_ports import PortSpan, RtpPorts
+from offhook.calls.rtp_ports import PortSpan, ReservedPort, RtpPorts
 from offhook.errors import OffhookError
 from offhook.media.clock import LATE_MS, steady_ns, tick_now, unix_ms
 from offhook.media.link import Hello
@@ -25,7 +25,7 @@ from offhook.media.voice_activity import Detector
 from offhook.media.voice_detector import VoiceDetector
 from offhook.media.worker import Arrived, SharedAudio, Worker, detector_rows
 
-__all__ = ["InProcessMediaLink", "MediaLink", "ProcessMediaLink", "Row"]
+__all__ = ["InProcessMediaLink", "MediaLink", "ProcessMediaLink", "ReservedPort", "Row"]
 
 logger = structlog.get_logger()
 
@@ -67,9 +67,17 @@ class MediaLink(Protocol):
     async def end(self) -> None:
         """Close all rows and let go of everything."""
 
+    def reserve(self) -> ReservedPort:
+        """Ports for a call that is placed, before its codec is known: rows are opened with its `sock`, one at a time;
+        whoever reserved them lets go of them by `release`. Raises OffhookError: `no_rtp_port`."""
+
     def open(self, terms: MediaTerms, own_socket: socket.socket | None = None) -> Row:
         """Take a row, with a UDP socket from the port range unless the leg brings its own, which is closed with the
-        row. Raises OffhookError: `media_full`, `no_rtp_port`."""
+        row, or one was reserved, of which it has a duplicate. Raises OffhookError: `media_full`, `no_rtp_port`."""
+
+    def rtcp_socket(self, lease: int) -> socket.socket | None:
+        """The socket for the row's RTCP, at the port above the row's (RFC 3550 section 11): non-blocking, of this
+        process, closed with the row. None where the leg brought a socket of its own."""
 
     def close(self, lease: int) -> None:
         """Give the row back; nothing is told of it any more."""
@@ -143,7 +151,7 @@ class InProcessMediaLink(MediaRows):
         loop_samples: int = LOOP_SAMPLES,
     ) -> None:
         shared = share(max_calls, loop_samples)
-        super().__init__(shared, host, RtpPorts(host, ports or HandPorts()), self._send)
+        super().__init__(shared, RtpPorts(host, ports or HandPorts()), self._send)
         self._memory: Final = shared
         self._worker: Final = Worker(shared, detector or VoiceDetector(detector_rows(shared)))
         self._waiting: list[Arrived] = []
@@ -198,13 +206,13 @@ class ProcessMediaLink(MediaRows):
 
     Args:
         host: where RTP is received.
-        ports: the UDP ports for it; one call takes one even port.
+        ports: the UDP ports for it; one call takes an even port and the odd one above it.
         max_calls: so many calls of each rate have room.
     """
 
     def __init__(self, *, host: str, ports: PortSpan, max_calls: int, loop_samples: int = LOOP_SAMPLES) -> None:
         shared = share(max_calls, loop_samples)
-        super().__init__(shared, host, RtpPorts(host, ports), self._send)
+        super().__init__(shared, RtpPorts(host, ports), self._send)
         self._memory: Final = shared
         self._process: MediaProcess | None = None
         self._hello: Hello | None = None

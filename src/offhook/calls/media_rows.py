@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from offhook.calls.loop_store import LoopStore
-from offhook.calls.rtp_ports import RtpPorts
+from offhook.calls.rtp_ports import ReservedPort, RtpPorts
 from offhook.errors import OffhookError
 from offhook.media.messages import (
     AudioEnded,
@@ -62,6 +62,16 @@ class _Speech:
     started: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The sockets of a row, and where its peer sends to."""
+
+    rtp: socket.socket
+    rtcp: socket.socket | None = None
+    host: str = ""
+    port: int = 0
+
+
 @dataclass(slots=True)
 class _Loop:
     key: bytes
@@ -80,6 +90,7 @@ class _Lease:
     ssrc: int
     sequence: int
     timestamp: int
+    rtcp: socket.socket | None = None
     written: int = 0
     speeches: list[_Speech] = field(default_factory=list)
     over: set[int] = field(default_factory=set)
@@ -109,13 +120,12 @@ class MediaRows:
 
     Args:
         shared: the memory that the worker sees, too.
-        ports: where sockets come from for legs that bring none of their own; they are bound to `host`.
+        ports: where sockets come from for legs that bring none of their own.
         post: brings a command, with its socket, to the worker before its next tick.
     """
 
-    def __init__(self, shared: SharedAudio, host: str, ports: RtpPorts, post: Post) -> None:
+    def __init__(self, shared: SharedAudio, ports: RtpPorts, post: Post) -> None:
         self._shared: Final = shared
-        self._host: Final = host
         self._ports: Final = ports
         self._post: Final = post
         self._loops: Final = LoopStore(shared.loops.capacity)
@@ -132,9 +142,13 @@ class MediaRows:
         """How many rows are in use."""
         return len(self._leases)
 
+    def reserve(self) -> ReservedPort:
+        """Two ports for a call whose codec is not known yet. Raises OffhookError: `no_rtp_port`."""
+        return self._ports.reserve()
+
     def open(self, terms: MediaTerms, own_socket: socket.socket | None = None) -> Row:
         """Take a row, with a UDP socket from the port range unless the leg brings its own, which is closed with the
-        row. Raises OffhookError: `media_full`, `no_rtp_port`."""
+        row, or one was reserved, of which it has a duplicate. Raises OffhookError: `media_full`, `no_rtp_port`."""
         rate = terms.codec.rate
         if not self._free[rate]:
             raise OffhookError(
@@ -143,23 +157,21 @@ class MediaRows:
                 code="media_full",
                 retryable=True,
             )
-        sock, host, port = own_socket, "", 0
-        if sock is None:
-            (sock, port), host = self._ports.bind(), self._host
-        sock.setblocking(False)
+        place = self._place(own_socket)
         self._last_lease += 1
         lease = self._leases[self._last_lease] = _Lease(
             number=self._last_lease,
             shared=next(table for table in self._shared.tables if table.shape.rate == rate),
             row=self._free[rate].popleft(),
-            sock=sock,
+            sock=place.rtp,
             terms=terms,
             ssrc=secrets.randbits(32),
             sequence=secrets.randbits(15),
             timestamp=secrets.randbits(31),
+            rtcp=place.rtcp,
         )
-        self._post(self._opening(lease), sock)
-        return Row(lease.number, host, port, rate)
+        self._post(self._opening(lease), place.rtp)
+        return Row(lease.number, place.host, place.port, rate)
 
     def close(self, lease: int) -> None:
         """Give the row back."""
@@ -172,11 +184,19 @@ class MediaRows:
             self._loops.part(row.loop.key, self._tick)
         self._closed.append((self._tick, row.shared.shape.rate, row.row))
         row.sock.close()
+        if row.rtcp is not None:
+            row.rtcp.close()
 
     def close_all(self) -> None:
-        """Give all rows back."""
+        """Give all rows and ports back."""
         for lease in list(self._leases):
             self.close(lease)
+        self._ports.release_all()
+
+    def rtcp_socket(self, lease: int) -> socket.socket | None:
+        """The socket at the port above the row's own; None where the leg brought its own."""
+        row = self._leases.get(lease)
+        return None if row is None else row.rtcp
 
     def change_terms(self, lease: int, terms: MediaTerms) -> None:
         """The leg was negotiated anew; the rate stays."""
@@ -318,6 +338,20 @@ class MediaRows:
             return OpenRow(lease.number, lease.row, lease.terms, lease.ssrc, lease.sequence, lease.timestamp)
         ssrc, sequence, timestamp = (lease.published(name) for name in ("ssrc", "sequence", "timestamp"))
         return OpenRow(lease.number, lease.row, lease.terms, ssrc, sequence, timestamp)
+
+    def _place(self, own: socket.socket | None) -> _Place:
+        """Sockets that are the row's to close: what is reserved stays with whoever reserved it."""
+        reserved = self._ports.reserve() if own is None else self._ports.reservation(own)
+        if reserved is None:
+            assert own is not None
+            own.setblocking(False)
+            return _Place(own)
+        rtp = reserved.sock.dup() if own is None or own is reserved.sock else own
+        rtp.setblocking(False)
+        place = _Place(rtp, reserved.rtcp.dup(), reserved.host, reserved.port)
+        if own is None:
+            reserved.release()
+        return place
 
     def _looping(self, lease: _Lease) -> SetLoop:
         loop = lease.loop

@@ -26,8 +26,8 @@ from offhook.service.settings_file import load
 
 # Each engine's library, and the extra that brings it.
 LIBRARIES: Final = {"pocketsphinx": ("pocketsphinx", "server"), "espeak": ("espeakng_loader", "espeak")}
-# One call: its media socket, its app's connection, the leg's own share of a listener, and some air.
-FILES_PER_CALL: Final = 4
+# One call: its two media sockets, its app's connection, the leg's own share of a listener, and some air.
+FILES_PER_CALL: Final = 5
 FILES_BESIDE: Final = 200
 
 
