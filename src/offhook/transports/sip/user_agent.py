@@ -3,8 +3,6 @@
 `receive`, `obey` and `advance` return what follows; `next_deadline` is the earliest of all machines below.
 """
 
-import hashlib
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
@@ -44,6 +42,7 @@ from offhook.transports.sip.registration import (
 )
 from offhook.transports.sip.request_checks import Refusal, refusal_of_invite, refusal_of_request
 from offhook.transports.sip.response import build_response, capabilities, response_hop
+from offhook.transports.sip.stateless_answers import StatelessAnswers
 from offhook.transports.sip.transaction import (
     AckArrived,
     Answered,
@@ -112,7 +111,7 @@ class UserAgent:
         self._unmerged: dict[Key, Key] = {}
         self._merge_keys: dict[Key, Key] = {}
         self._deadlines = Deadlines()
-        self._secret = secrets.token_bytes(16)
+        self._stateless = StatelessAnswers()
 
     @property
     def next_deadline(self) -> Ms | None:
@@ -151,7 +150,7 @@ class UserAgent:
         if message.defect is not None and source.may_call:
             refusal = Refusal(message.defect.status, message.defect.reason)
             return [
-                *self._answer_statelessly(message, flow, refusal),
+                self._stateless.answer(message, flow, refusal),
                 Noted("sip_request_defective", f"{message.method[:32]}: {refusal.reason}"),
             ]
         known = None if message.defect else self._servers.get(server_key(message))
@@ -162,7 +161,7 @@ class UserAgent:
             entered = self._entrance.judge(message, flow, source, now)
         if isinstance(entered, Entered):
             return self._receive_new(message, flow, entered, now)
-        return [] if entered is None else self._answer_unasked(message, len(data), flow, entered)
+        return [] if entered is None else [*self._stateless.answer_unasked(message, len(data), flow, entered)]
 
     def obey(self, call: Call, order: Order, now: Ms) -> list[Outcome]:
         """Do what the house wants of a call."""
@@ -212,7 +211,7 @@ class UserAgent:
     def _receive_new(self, request: SipRequest, flow: Flow, entered: Entered, now: Ms) -> list[Outcome]:
         if len(self._servers) >= self._max_transactions:
             refusal = Refusal(503, "Too many transactions", (("Retry-After", str(RETRY_WHEN_FULL_SECONDS)),))
-            return [*self._answer_statelessly(request, flow, refusal), Noted("sip_full", "transactions")]
+            return [self._stateless.answer(request, flow, refusal), Noted("sip_full", "transactions")]
         transaction = self._begin(request, flow)
         if request.method == "CANCEL":
             return self._receive_cancel(request, flow, transaction, now)
@@ -309,35 +308,10 @@ class UserAgent:
             flow,
             refusal.status,
             refusal.reason,
-            to_tag=to_tag or self._stateless_tag(request),
+            to_tag=to_tag or self._stateless.tag(request),
             headers=refusal.headers,
         )
         return self._settle(transaction, transaction.respond(response, now), now)
-
-    def _answer_statelessly(
-        self, request: SipRequest, flow: Flow, refusal: Refusal, *, names_server: bool = True
-    ) -> list[Send]:
-        response = build_response(
-            request,
-            flow,
-            refusal.status,
-            refusal.reason,
-            to_tag=self._stateless_tag(request),
-            headers=refusal.headers,
-            names_server=names_server,
-        )
-        return [Send(response.data, response_hop(request, flow))]
-
-    def _answer_unasked(self, request: SipRequest, size: int, flow: Flow, refusal: Refusal) -> list[Outcome]:
-        """Answer who may not call; over UDP never with more than was sent, for the source may be forged: an answer to
-        somebody who did not ask must be no weapon."""
-        sends = self._answer_statelessly(request, flow, refusal, names_server=False)
-        return [send for send in sends if flow.reliable or len(send.data) <= size]
-
-    def _stateless_tag(self, request: SipRequest) -> str:
-        """The same tag for the same request each time (RFC 3261 8.2.7)."""
-        text = f"{request.call_id}\n{request.vias[0]}".encode("utf-8", "surrogateescape")
-        return hashlib.blake2b(text, key=self._secret, digest_size=8).hexdigest()
 
     def _receive_response(self, response: SipResponse, flow: Flow, now: Ms) -> list[Outcome]:
         known = self._clients.get(client_key(response))
