@@ -132,6 +132,7 @@ class Hand:
         self._leases = 0
         self._written: dict[int, int] = {}
         self._rows: dict[int, tuple[SharedTable, int]] = {}
+        self._opened: dict[int, tuple[OpenRow, socket.socket]] = {}
         self._peers: list[Peer] = []
 
     def call(self, codec: Codec = Codec.PCMU, *, pair: bool = False, **terms: object) -> tuple[int, Peer]:
@@ -154,7 +155,9 @@ class Hand:
         opening = MediaTerms(codec, PAYLOAD_TYPES[codec], peer.address, EVENTS)
         for name, value in terms.items():
             opening = changed(opening, name, value)
-        self._waiting.append((OpenRow(lease, row, opening, 0xABCD, 65534, 4_294_967_000), ours))
+        order = OpenRow(lease, row, opening, 0xABCD, 65534, 4_294_967_000)
+        self._opened[lease] = order, ours.dup()
+        self._waiting.append((order, ours))
         return lease, peer
 
     def stranger(self, peer: Peer) -> Peer:
@@ -202,8 +205,22 @@ class Hand:
         shared, row = self._rows[lease]
         return int(shared.counters[name][row])
 
+    def start_worker_again(self, **terms: object) -> None:
+        """Another worker takes over all rows, as one does when the media process has died, with `terms` changed."""
+        self.worker.close()
+        self.worker = Worker(self.shared, LoudnessDetector())
+        for lease, (order, sock) in self._opened.items():
+            opening = order.terms
+            for name, value in terms.items():
+                opening = changed(opening, name, value)
+            sequence = self.counter(lease, "sequence")
+            again = OpenRow(lease, order.row, opening, order.ssrc, sequence, self.counter(lease, "timestamp"))
+            self._waiting.append((again, sock.dup()))
+
     def close(self) -> None:
         """Close every socket."""
+        for _, ours in self._opened.values():
+            ours.close()
         for _, sock in self._waiting:
             if sock is not None:
                 sock.close()

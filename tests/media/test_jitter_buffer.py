@@ -212,7 +212,7 @@ def test_whatever_the_network_does_each_frame_is_heard_at_its_place_or_not_at_al
 ) -> None:
     shared = SharedTable(TableShape(8000, 2))
     heard = Heard(shared)
-    buffer = JitterBuffer(heard)
+    buffer = JitterBuffer(heard, shared.counters)
     row = np.array([1])
     buffer.restart(1, 100, 5000)
     arrivals: dict[int, list[int]] = {}

@@ -24,6 +24,7 @@ from offhook.media.messages import (
     TelephoneEventSent,
 )
 from offhook.media.playout import Playout
+from offhook.media.reception import Reception
 from offhook.media.rtp import (
     HEADER_BYTES,
     Bytes,
@@ -38,6 +39,7 @@ from offhook.media.rtp import (
 )
 from offhook.media.shared_audio import Rows, SharedLoops, SharedTable
 from offhook.media.source_lock import Packet, Source, SourceLock
+from offhook.media.srtp import SecureRows
 from offhook.media.telephone_event import EventReceiver, EventSender
 from offhook.media.wire import Arrivals, Inlets, Outlet, flush, outlet
 
@@ -57,7 +59,9 @@ class CallTable:
         self.lease: Final[Numbers] = np.zeros(rows, np.int64)
         self.open_rows: Rows = np.empty(0, np.intp)
         self._counters: Final = shared.counters
-        self._jitter: Final = JitterBuffer(self.heard)
+        self._jitter: Final = JitterBuffer(self.heard, shared.counters)
+        self._reception: Final = Reception(shared.counters)
+        self._secure: Final = SecureRows(shared.counters)
         self._lock: Final = SourceLock(rows)
         self._keys_heard: Final = EventReceiver()
         self.keys: Final = EventSender(shared.shape.frame)
@@ -136,6 +140,8 @@ class CallTable:
         self.keys.forget(row)
         self._keys_heard.forget(row)
         self._lock.forget(row)
+        self._reception.forget(row)
+        self._secure.forget(row)
         self._receiving[row] = self._spent[row] = self._flowing[row] = False
         del self._terms[row], self._remotes[row]
         self._to_settle.discard(row)
@@ -176,6 +182,7 @@ class CallTable:
         counters["tick"][rows] = tick
         counters["sequence"][rows] = (self._out.sequence[rows] + 1) & 0xFFFF
         counters["timestamp"][rows] = self._out.timestamps(rows, tick + 1)
+        counters["sent"][rows] += 1
         self.unsent += flush(self._outlets)
         self._out.advance(rows)
         self._spent[rows] = True
@@ -197,6 +204,7 @@ class CallTable:
 
     def take(self, arrivals: Arrivals, tick: int) -> None:
         """Datagrams of this table's rows: what is audio of their streams goes to the jitter buffer."""
+        self._secure.take(arrivals.rows, arrivals.data, arrivals.sizes)
         wanted = self._receiving[arrivals.rows]
         rows, sources = arrivals.rows, arrivals.sources
         packets = parse(arrivals.data, arrivals.sizes)
@@ -241,6 +249,7 @@ class CallTable:
     def publish(self, phase: Numbers, voice_tick: Numbers) -> None:
         """Let the service process see where every row is."""
         rows, counters, playout = self.open_rows, self._counters, self.playout
+        self._secure.publish()
         counters["heard"][rows] = self.heard.count[rows]
         counters["played"][rows] = playout.consumed(rows)
         counters["utterance"][rows] = np.where(playout.started[rows] >= 0, playout.current[rows], -1)
@@ -261,6 +270,7 @@ class CallTable:
         self._kinds[row] = kinds_by_payload_type(terms)
         self._receiving[row] = terms.receiving
         self._out.use(row, terms.codec, terms.payload_type)
+        self._secure.use(row, terms.srtp, int(self._out.ssrc[row]), int(self._out.sequence[row]))
         if not self._lock.locked[row] or row not in self._remotes:
             self._remotes[row] = numeric(terms.remote)
         self._outlets_stale = True
@@ -292,10 +302,14 @@ class CallTable:
             self._flowing[row] = True
             if row not in self._keying:
                 rows.append(row)
-                settled = self._inlets.is_settled(sock)
-                outlets.append(outlet(sock, self._out.views[row], remote, settled=settled))
+                outlets.append(self._outlet(row, self._out.views[row]))
         self._outlets, self._outlet_rows = outlets, np.array(rows, np.intp)
         self._outlets_stale = False
+
+    def _outlet(self, row: int, data: memoryview) -> Outlet:
+        sock = self._sockets[row]
+        send, datagram = outlet(sock, data, self._remotes[row], settled=self._inlets.is_settled(sock))
+        return self._secure.through(row, send), datagram
 
     def _make_way_for_keys(self) -> None:
         """Rows on which a key is pressed send no audio: their prepared frame waits."""
@@ -323,9 +337,10 @@ class CallTable:
                 payload = self._out.encode_one(row, sound.samples)
                 data = header_bytes(terms.payload_type, False, sequence, timestamp, ssrc) + payload
                 digit, done = sound.digit, sound.done
-            sock = self._sockets[row]
-            settled = self._inlets.is_settled(sock)
-            self.unsent += flush([outlet(sock, memoryview(data), self._remotes[row], settled=settled)])
+            self._counters["sequence"][row] = (sequence + 1) & 0xFFFF
+            self._counters["sent"][row] += 1
+            self._counters["events_sent"][row] += terms.telephone_event is not None
+            self.unsent += flush([self._outlet(row, memoryview(data))])
             self._out.skip(at)
             if done:
                 self.facts.append(TelephoneEventSent(int(self.lease[row]), digit))
@@ -337,6 +352,9 @@ class CallTable:
         foreign = self._jitter.insert(rows, kinds, sequence, timestamp, length, payload)
         for k in np.flatnonzero((kinds == Kind.EVENT) & ~foreign):
             self._key(int(rows[k]), int(timestamp[k]), payload[k, : length[k]].tobytes())
+        ours = ~foreign
+        self._reception.take(rows[ours], sequence[ours])
+        self._reception.sample(rows, timestamp, ours & (kinds != Kind.EVENT), self._sockets, self._terms, tick)
         self._last_packet[rows] = tick
         for again in set(rows[self._told_silent[rows]].tolist()):
             self._told_silent[again] = False
@@ -355,6 +373,7 @@ class CallTable:
         if not begun:
             return
         self._jitter.restart(row, begun[0].sequence, begun[0].timestamp)
+        self._reception.restart(row, begun[0].ssrc, begun[0].sequence)
         self._keys_heard.forget(row)
         self._learn_remote(row, source)
         self._to_settle.add(row)
@@ -370,6 +389,7 @@ class CallTable:
             np.array([len(packet.payload)]),
             packet.payload[None, :],
         )
+        self._reception.take(np.array([row]), np.array([packet.sequence]))
         if packet.kind == Kind.EVENT:
             self._key(row, packet.timestamp, packet.payload.tobytes())
         self._last_packet[row] = tick

@@ -6,7 +6,7 @@ import numpy as np
 
 from offhook.media.shared_audio import Positions, RingWindows, Rows, Samples, SharedTable, write_ring
 
-_FADE_FRAMES = 3
+FADE_FRAMES: Final = 3
 """After so many lost frames of 20 ms what is put in their place has become silence."""
 
 
@@ -17,7 +17,7 @@ class Heard:
         self._rings: Final = shared.heard
         self._frame: Final = shared.shape.frame
         self._windows: Final[dict[int, RingWindows]] = {}
-        self._fade: Final = np.linspace(1, 0, _FADE_FRAMES * self._frame, dtype=np.float32)
+        self._fade: Final = np.linspace(1, 0, FADE_FRAMES * self._frame, dtype=np.float32)
         self.shape: Final = shared.shape
         self.count: Final[Positions] = np.zeros(shared.shape.rows, np.int64)
 

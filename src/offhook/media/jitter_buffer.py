@@ -6,12 +6,13 @@ arrival: a packet waits only while one before it may still come. Order is told b
 tell how much time is missing between two packets, be it lost, or never sent because the peer was silent.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from offhook.media.g722 import G722Rows
-from offhook.media.heard import Heard
+from offhook.media.heard import FADE_FRAMES, Heard
 from offhook.media.rtp import (
     LONGEST_PACKET_MS,
     UNIT_BYTES,
@@ -37,9 +38,9 @@ _NOTHING = -1
 
 
 class JitterBuffer:
-    """Rings of SLOTS packets a row. `duplicates`, `late` and `lost` count packets of all rows, ever."""
+    """Rings of SLOTS packets a row. What came twice, late or never is counted in the rows' `counters`."""
 
-    def __init__(self, heard: Heard) -> None:
+    def __init__(self, heard: Heard, counters: npt.NDArray[Any]) -> None:
         rows, rate = heard.shape.rows, heard.shape.rate
         self._heard: Final = heard
         self._g722: Final = G722Rows()
@@ -57,9 +58,11 @@ class JitterBuffer:
         self._waited: Final[Numbers] = np.zeros(rows, np.int64)
         self._idle: Final[Numbers] = np.zeros(rows, np.int64)
         self._filled: Final[Numbers] = np.zeros(rows, np.int64)
-        self.duplicates = 0
-        self.late = 0
-        self.lost = 0
+        self._duplicates: Final[Numbers] = counters["duplicates"]
+        self._late: Final[Numbers] = counters["late"]
+        self._given_up: Final[Numbers] = counters["given_up"]
+        self._gaps: Final[Numbers] = counters["gaps"]
+        self._unconcealed: Final[Numbers] = counters["unconcealed"]
 
     def restart(self, row: int, sequence: int, timestamp: int) -> None:
         """A stream begins with this packet; what is still there of another one is forgotten."""
@@ -81,10 +84,10 @@ class JitterBuffer:
         distance = ahead(sequence, self._next[rows], 16)
         slot = rows * SLOTS + (sequence & (SLOTS - 1))
         duplicate = (distance >= 0) & (self._slot_sequence[slot] == sequence)
-        self.duplicates += int(duplicate.sum())
-        self.late += int(((distance < 0) & ~foreign).sum())
         taken = (distance >= 0) & (distance < SLOTS) & ~duplicate & ~foreign
         if not taken.all():
+            np.add.at(self._duplicates, rows[duplicate], 1)
+            np.add.at(self._late, rows[(distance < 0) & ~foreign], 1)
             rows, kinds, sequence, timestamp = rows[taken], kinds[taken], sequence[taken], timestamp[taken]
             length, slot, payload = length[taken], slot[taken], payload[taken]
         heard = (kinds != Kind.OTHER) & (kinds != Kind.EVENT) & (length <= self._slot_bytes)
@@ -133,7 +136,9 @@ class JitterBuffer:
         sequence = (self._next[rows][:, None] + steps) & 0xFFFF
         slot = rows[:, None] * SLOTS + (sequence & (SLOTS - 1))
         first = np.argmax(self._slot_sequence[slot] == sequence, axis=1)
-        self.lost += int(first.sum())
+        self._given_up[rows] += first
+        self._gaps[rows] += 1
+        self._unconcealed[rows] += np.maximum(first - FADE_FRAMES, 0)
         self._next[rows] = sequence[np.arange(len(rows)), first]
         self._reach[rows] -= first
         self._waited[rows] = 0

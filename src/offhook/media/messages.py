@@ -7,7 +7,7 @@ row hears and what it shall play lie in shared memory, as int16 samples at the r
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 TICK_MS = 20
 
@@ -34,6 +34,15 @@ class Codec(StrEnum):
     def step(self) -> int:
         """How far a tick moves the RTP timestamp."""
         return self.clock * TICK_MS // 1000
+
+
+SRTP_KEY_BYTES: Final = {
+    "AES_CM_128_HMAC_SHA1_80": 30,
+    "AES_CM_128_HMAC_SHA1_32": 30,
+    "AEAD_AES_256_GCM": 44,
+    "AEAD_AES_128_GCM": 28,
+}
+"""The suites of encrypted media, in the order in which we offer them, and how long each one's key with its salt is."""
 
 
 @dataclass(frozen=True, slots=True)

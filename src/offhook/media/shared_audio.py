@@ -44,6 +44,27 @@ COUNTERS: Final = np.dtype(
         ("loop_position", np.int64),
         ("voice_phase", np.int64),
         ("voice_tick", np.int64),
+        ("sent", np.int64),  # packets, that is sequence numbers used
+        ("events_sent", np.int64),  # those of them that were telephone events
+        ("peer_ssrc", np.int64),  # whose packets are counted, from `peer_first` to `peer_highest` (with rollovers)
+        ("peer_first", np.int64),
+        ("peer_highest", np.int64),
+        ("peer_packets", np.int64),  # of this SSRC
+        ("peer_jitter", np.int64),  # in 1/16 of a unit of the timestamp
+        ("jitter_samples", np.int64),
+        ("earlier_expected", np.int64),  # of SSRCs before
+        ("earlier_packets", np.int64),
+        ("late", np.int64),
+        ("duplicates", np.int64),
+        ("given_up", np.int64),  # packets that were not there when they had to be
+        ("gaps", np.int64),  # runs of them
+        ("unconcealed", np.int64),  # those of them that were heard as silence
+        ("unauthentic", np.int64),
+        ("srtp_sent_key", np.int64),  # marks the key that `srtp_offset` holds for
+        ("srtp_offset", np.int64),  # index of a packet (RFC 3711) less the number of those sent before it
+        ("srtp_heard_key", np.int64),
+        ("srtp_heard_ssrc", np.int64),
+        ("srtp_heard_index", np.int64),
         ("remote_host", "S64"),  # where packets really come from, once known
         ("remote_port", np.int64),
     ]

@@ -4,8 +4,10 @@ A seam: both could be one system call each, with the same arguments.
 """
 
 import ctypes
+import fcntl
 import select
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -22,6 +24,9 @@ BATCH: Final = 1024
 _ROUNDS: Final = 64
 _SPARE_PACKETS: Final = 512
 _PACKETS_A_ROW: Final = 4
+_SIOCGSTAMPNS: Final = 0x8907
+_TIMESPEC: Final = struct.Struct("ll")
+_TIMESPEC_BYTES: Final = bytes(_TIMESPEC.size)
 
 Receive: TypeAlias = Callable[[memoryview], tuple[int, Source]]
 ReceiveSettled: TypeAlias = Callable[[memoryview], int]
@@ -139,6 +144,15 @@ class Inlets:
         if events & select.EPOLLHUP:
             del self._by_descriptor[descriptor]
             self._poll.unregister(descriptor)
+
+
+def arrived_ns(descriptor: int) -> int | None:
+    """When the packet that was received last from this socket reached the machine, in ns; None: it is not known."""
+    try:
+        seconds, nanoseconds = _TIMESPEC.unpack(fcntl.ioctl(descriptor, _SIOCGSTAMPNS, _TIMESPEC_BYTES))
+    except OSError:  # the first time, which makes the kernel note it; and sockets of no network
+        return None
+    return int(seconds) * 1_000_000_000 + int(nanoseconds)
 
 
 def disconnect(sock: socket.socket) -> None:

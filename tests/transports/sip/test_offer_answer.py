@@ -86,7 +86,8 @@ class TestCodecs:
         ("lines", "code"),
         [
             (["m=audio 5000 RTP/AVP 15 18"], 305),
-            (["m=audio 5000 RTP/SAVP 0"], 302),
+            (["m=audio 5000 RTP/SAVP 0"], 399),
+            (["m=audio 5000 UDP/TLS/RTP/SAVPF 0"], 302),
             (["m=video 5000 RTP/AVP 31"], 304),
             (["m=audio 0 RTP/AVP 0"], 304),
             (["m=audio 5000 RTP/AVP 0", "a=rtpmap:0 opus/48000"], 305),

@@ -3,6 +3,9 @@
 Which sampling rate a call that comes in gets is our preference (wideband is far better understood); among codecs of
 that rate the caller's order decides. A call that we place offers all codecs of both rates, and its answer decides. Once
 answered, a call keeps its rate: what it hears and plays lies in a row of a table of that rate.
+
+Media is encrypted by SDES (RFC 4568), in RTP/SAVP or, as best effort, in RTP/AVP with keys. Keys change when the peer
+changes its own, both ways at once.
 """
 
 import secrets
@@ -10,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from offhook.media.messages import Codec, MediaTerms
+from offhook.media.messages import Codec, MediaTerms, SrtpKeys
+from offhook.transports.sip.sdes import Crypto, Srtp, cryptos_in, new_crypto, offered_cryptos
 from offhook.transports.sip.session_description import (
     Direction,
     MediaDescription,
@@ -19,11 +23,13 @@ from offhook.transports.sip.session_description import (
     SdpInvalid,
     SessionDescription,
     literal_address,
+    parse_rtcp_address,
     parse_session_description,
 )
 
 PTIME_MS: Final = 20
-USABLE_PROTOCOLS: Final = frozenset({"RTP/AVP", "RTP/AVPF"})
+PLAIN_PROTOCOLS: Final = frozenset({"RTP/AVP", "RTP/AVPF"})
+SECURE_PROTOCOLS: Final = frozenset({"RTP/SAVP", "RTP/SAVPF"})
 CODECS: Final = (Codec.G722, Codec.PCMU, Codec.PCMA)
 """What can be spoken here, in the order of preference that holds where none is set."""
 OWN_TELEPHONE_EVENT: Final = 101
@@ -41,12 +47,14 @@ class NotAcceptable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """What a description of the peer's comes to. `line` is the m= line in use; `held`: the peer listens to nobody."""
+    """What a description of the peer's comes to. `line` is the m= line in use; `held`: the peer listens to nobody.
+    `crypto`: our own key, under the tag that was agreed on; None: not encrypted."""
 
     theirs: SessionDescription
     line: int
     terms: MediaTerms
     held: bool
+    crypto: Crypto | None = None
 
 
 class MediaSession:
@@ -54,13 +62,24 @@ class MediaSession:
 
     `address` is where our RTP is expected, None until the call is answered or placed. `codecs` are those that are
     spoken, in the order of our preference. `placed`: the call is ours, and its row is taken when the answer says of
-    which rate.
+    which rate. `srtp`: whether it is encrypted, `setting` being where that is written down.
     """
 
-    def __init__(self, codecs: Sequence[Codec] = CODECS, *, placed: bool = False) -> None:
+    def __init__(
+        self,
+        codecs: Sequence[Codec] = CODECS,
+        *,
+        placed: bool = False,
+        srtp: Srtp = Srtp.ACCEPT,
+        setting: str = "sip.srtp",
+    ) -> None:
         self._codecs = tuple(codecs)
         self._placed = placed
+        self._srtp = srtp
+        self._setting = setting
         self._asked: tuple[Codec, ...] = ()
+        self._own_keys: tuple[Crypto, ...] = offered_cryptos() if srtp.offered else ()
+        self._asked_keys: tuple[Crypto, ...] = ()
         self.agreed: Agreed | None = None
         self.address: tuple[str, int] | None = None
         self.offer_pending = False
@@ -79,7 +98,7 @@ class MediaSession:
     def take_offer(self, body: bytes) -> None:
         """Agree to an offer. Raises NotAcceptable, and nothing has changed."""
         spoken = _of_rate(self._codecs, self.terms.codec.rate) if self.agreed else self._codecs
-        self.agreed = _agree(body, spoken, established=self.agreed is not None)
+        self.agreed = self._agree(body, spoken, answer=False)
 
     def take_answer(self, body: bytes) -> None:
         """The peer's answer to our last offer. Raises NotAcceptable, and nothing has changed.
@@ -87,7 +106,7 @@ class MediaSession:
         A placed call may be answered several times: early (183), by several branches of a fork, and finally (200); the
         last one holds, also when its rate is another one than that of the early answer.
         """
-        self.agreed = _agree(body, self._asked, established=self.agreed is not None, answer=True)
+        self.agreed = self._agree(body, self._asked, answer=True)
         self.offer_pending = False
 
     def answer(self) -> bytes:
@@ -107,7 +126,7 @@ class MediaSession:
         if self.address is None:
             raise RuntimeError("an offer needs an address")
         self.offer_pending = True
-        self._asked = tuple(self._offered_codecs())
+        self._asked, self._asked_keys = tuple(self._offered_codecs()), self._keys_to_offer()
         port = self.address[1]
         maps = [(str(_STATIC[codec]), RtpMap(codec.value, _CLOCK)) for codec in self._asked]
         event = str(self.terms.telephone_event or OWN_TELEPHONE_EVENT)
@@ -115,11 +134,15 @@ class MediaSession:
         audio = MediaDescription(
             kind="audio",
             port=port,
-            protocol="RTP/AVP",
+            protocol="RTP/SAVP" if self._offers_nothing_else() else "RTP/AVP",
             formats=tuple(name for name, _ in maps),
             direction=Direction.SENDRECV,
             rtpmaps=tuple(maps),
-            attributes=(("fmtp", f"{event} 0-15"), ("ptime", str(PTIME_MS))),
+            attributes=(
+                ("fmtp", f"{event} 0-15"),
+                ("ptime", str(PTIME_MS)),
+                *(("crypto", str(each)) for each in self._asked_keys),
+            ),
         )
         media = [audio]
         if self.agreed:
@@ -127,6 +150,74 @@ class MediaSession:
                 audio if at == self.agreed.line else _rejected(line) for at, line in enumerate(self.agreed.theirs.media)
             ]
         return self._print(tuple(media), "0 0")
+
+    def _agree(self, body: bytes, spoken: Sequence[Codec], *, answer: bool) -> Agreed:
+        """Take the first audio line that can be used with what is spoken, an encrypted one before plain ones.
+
+        A call in progress may switch its audio off (port 0), which is a hold in both directions. `answer`: the order of
+        codecs is the peer's choice among what we offered (RFC 3264 6.1), of whatever rate.
+        """
+        try:
+            theirs = parse_session_description(body)
+        except SdpInvalid as error:
+            raise NotAcceptable(399, f"The session description cannot be read: {error}") from error
+        problem = NotAcceptable(304, "No audio is offered")
+        lines = [(at, line) for at, line in enumerate(theirs.media) if line.kind == "audio"]
+        for at, line in sorted(lines, key=lambda each: not _encrypted(each[1])):
+            if line.port == 0 and self.agreed is None:
+                continue
+            mismatch = self._protocol_mismatch(line)
+            if mismatch is not None:
+                problem = mismatch
+                continue
+            crypto, keys = self._keys_with(line, answer=answer)
+            if keys is None and (self._srtp is Srtp.REQUIRE or line.protocol.upper() in SECURE_PROTOCOLS):
+                problem = NotAcceptable(
+                    399, f"No key of SDES (RFC 4568) that is usable here comes with {line.protocol[:32]}"
+                )
+                continue
+            terms = _terms(theirs, line, spoken, answer=answer)
+            if terms is not None:
+                held = not terms.sending
+                return Agreed(theirs=theirs, line=at, terms=replace(terms, srtp=keys), held=held, crypto=crypto)
+            problem = NotAcceptable(305, f"None of {', '.join(spoken)} is offered")
+        raise problem
+
+    def _protocol_mismatch(self, line: MediaDescription) -> "NotAcceptable | None":
+        """What speaks against this line: a protocol that is unknown here, or one that the setting forbids."""
+        protocol = line.protocol.upper()
+        if protocol not in PLAIN_PROTOCOLS | SECURE_PROTOCOLS:
+            named = line.protocol[:32].replace('"', "")
+            return NotAcceptable(302, f"{named} is not spoken here, RTP/AVP and RTP/SAVP are")
+        if self._srtp is Srtp.OFF and protocol in SECURE_PROTOCOLS:
+            return NotAcceptable(302, f"Encrypted media is off here: {self._setting} = 'off'")
+        if self._srtp is Srtp.REQUIRE and not _encrypted(line):
+            return NotAcceptable(302, f"Media must be encrypted here: {self._setting} = 'require'")
+        return None
+
+    def _keys_with(self, line: MediaDescription, *, answer: bool) -> tuple[Crypto | None, SrtpKeys | None]:
+        """The keys that this line comes to: our own as a line under the tag agreed on, and both. The peer's key of
+        before keeps ours of before, as does a line that is switched off."""
+        theirs = () if self._srtp is Srtp.OFF else cryptos_in(line.attributes)
+        before = None if self.agreed is None else self.agreed.crypto
+        known = self.terms.srtp
+        if line.port == 0:
+            return before, known
+        if answer:
+            ours = {each.tag: each for each in self._asked_keys}
+            for crypto in theirs:
+                own = ours.get(crypto.tag)
+                if own is not None and own.suite == crypto.suite:
+                    return own, SrtpKeys(own.suite, own.key, crypto.key)
+            return None, None
+        if not theirs:
+            return None, None
+        if before is not None and known is not None:
+            for crypto in theirs:
+                if (crypto.suite, crypto.key) == (known.suite, known.receiving):
+                    return replace(before, tag=crypto.tag), known
+        own = new_crypto(theirs[0].tag, theirs[0].suite)
+        return own, SrtpKeys(own.suite, own.key, theirs[0].key)
 
     def _offered_codecs(self) -> list[Codec]:
         """In a call those of its rate, what is in use first. A call that we place offers all. An INVITE without an
@@ -137,6 +228,17 @@ class MediaSession:
         if self._placed:
             return list(self._codecs)
         return _of_rate(self._codecs, min(codec.rate for codec in self._codecs))
+
+    def _keys_to_offer(self) -> tuple[Crypto, ...]:
+        """In a call the key in use, which therefore goes on; before it all suites, when we offer any."""
+        if self.agreed is None:
+            return self._own_keys
+        return () if self.agreed.crypto is None else (self.agreed.crypto,)
+
+    def _offers_nothing_else(self) -> bool:
+        if self.agreed is None:
+            return self._srtp is Srtp.REQUIRE
+        return self.agreed.theirs.media[self.agreed.line].protocol.upper() in SECURE_PROTOCOLS
 
     def _accepted(self, line: MediaDescription, terms: MediaTerms) -> MediaDescription:
         assert self.address is not None
@@ -149,6 +251,8 @@ class MediaSession:
             maps.append((str(terms.telephone_event), RtpMap("TELEPHONE-EVENT", _CLOCK)))
             attributes.append(("fmtp", f"{terms.telephone_event} 0-15"))
         attributes.append(("ptime", str(PTIME_MS)))
+        if self.agreed is not None and self.agreed.crypto is not None:
+            attributes.append(("crypto", str(self.agreed.crypto)))
         return MediaDescription(
             kind="audio",
             port=port,
@@ -183,30 +287,9 @@ def _of_rate(codecs: Iterable[Codec], rate: int) -> list[Codec]:
     return [codec for codec in codecs if codec.rate == rate]
 
 
-def _agree(body: bytes, spoken: Sequence[Codec], *, established: bool, answer: bool = False) -> Agreed:
-    """Take the first audio line that can be used with what is spoken.
-
-    `established`: a call in progress may switch its audio off (port 0), which is a hold in both directions. `answer`:
-    the order is the peer's choice among what we offered (RFC 3264 6.1), of whatever rate.
-    """
-    try:
-        theirs = parse_session_description(body)
-    except SdpInvalid as error:
-        raise NotAcceptable(399, f"The session description cannot be read: {error}") from error
-    problem = NotAcceptable(304, "No audio is offered")
-    for at, line in enumerate(theirs.media):
-        if line.kind != "audio":
-            continue
-        if line.port == 0 and not established:
-            continue
-        if line.protocol.upper() not in USABLE_PROTOCOLS:
-            problem = NotAcceptable(302, f"{line.protocol[:32]} is not spoken here, RTP/AVP is".replace('"', ""))
-            continue
-        terms = _terms(theirs, line, spoken, answer=answer)
-        if terms is not None:
-            return Agreed(theirs=theirs, line=at, terms=terms, held=not terms.sending)
-        problem = NotAcceptable(305, f"None of {', '.join(spoken)} is offered")
-    raise problem
+def _encrypted(line: MediaDescription) -> bool:
+    """Whether a line is about encrypted media, be it as best effort."""
+    return line.protocol.upper() in SECURE_PROTOCOLS or any(name.lower() == "crypto" for name, _ in line.attributes)
 
 
 def _terms(
@@ -239,6 +322,7 @@ def _terms(
         telephone_event=telephone_event,
         sending=direction.receives and not silenced and line.port > 0,
         receiving=direction.sends and line.port > 0,
+        rtcp=parse_rtcp_address(line, host),
     )
 
 

@@ -219,6 +219,19 @@ def _media_lines(media: MediaDescription) -> list[str]:
     return lines
 
 
+def parse_rtcp_address(media: MediaDescription, host: str | None) -> tuple[str, int] | None:
+    """Where RTCP is taken, when `a=rtcp` says so (RFC 3605): its own address, or this one. None: not said, or none that
+    can be sent to."""
+    for name, value in media.attributes:
+        fields = (value or "").split()
+        if name != "rtcp" or not fields:
+            continue
+        port = int(fields[0]) if fields[0].isascii() and fields[0].isdigit() and len(fields[0]) < 6 else 0
+        address = literal_address(fields[3]) if len(fields) >= 4 else host
+        return (address, port) if address and 0 < port < 65536 else None
+    return None
+
+
 def literal_address(address: str | None) -> str | None:
     """The address as an IP literal; None for a host name and for the unspecified address of an old-style hold."""
     try:

@@ -1,0 +1,96 @@
+"""How well the rows of a table receive, as RFC 3550 counts it (6.4.1, A.3, A.8): in the rows' counters, which outlive
+the media process.
+
+Jitter is measured on a sample of packets, by the time at which the kernel got them: the difference of two packets'
+transit times has the same mean, however many packets lie between them.
+"""
+
+import socket
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from offhook.media.messages import MediaTerms
+from offhook.media.rtp import Mask, Numbers
+from offhook.media.shared_audio import Rows
+from offhook.media.wire import arrived_ns
+
+SAMPLE_EVERY_TICKS: Final = 32
+JITTER_UNIT: Final = 16
+"""Jitter is counted in 1/16 of a unit of the timestamp (RFC 3550 A.8)."""
+_LARGEST_STEP_SECONDS: Final = 2
+"""Timestamps that leave their clock by more have jumped: that is no jitter."""
+_HALF = 0x8000
+
+
+class Reception:
+    """Counts the packets of known streams; a row begins with `restart`."""
+
+    def __init__(self, counters: npt.NDArray[Any]) -> None:
+        self._ssrc: Final[Numbers] = counters["peer_ssrc"]
+        self._first: Final[Numbers] = counters["peer_first"]
+        self._highest: Final[Numbers] = counters["peer_highest"]
+        self._packets: Final[Numbers] = counters["peer_packets"]
+        self._jitter: Final[Numbers] = counters["peer_jitter"]
+        self._samples: Final[Numbers] = counters["jitter_samples"]
+        self._earlier_expected: Final[Numbers] = counters["earlier_expected"]
+        self._earlier_packets: Final[Numbers] = counters["earlier_packets"]
+        self._last: Final[dict[int, tuple[int, int]]] = {}  # when it arrived in ns, its timestamp
+
+    def forget(self, row: int) -> None:
+        """The row is closed; its counters stay as they are."""
+        self._last.pop(row, None)
+
+    def restart(self, row: int, ssrc: int, sequence: int) -> None:
+        """A stream begins with this packet, which is not counted yet. The same one going on, after a restart of this
+        process, is no new one."""
+        self._last.pop(row, None)
+        highest = int(self._highest[row])
+        ahead = ((sequence - highest + _HALF) & 0xFFFF) - _HALF
+        if self._packets[row] and ssrc == self._ssrc[row] and -_HALF // 8 < ahead < _HALF // 8:
+            return
+        if self._packets[row]:
+            self._earlier_expected[row] += highest - int(self._first[row]) + 1
+            self._earlier_packets[row] += self._packets[row]
+        self._ssrc[row] = ssrc
+        self._first[row] = sequence + 0x10000
+        self._highest[row] = sequence + 0xFFFF
+        self._packets[row] = 0
+
+    def take(self, rows: Rows, sequence: Numbers) -> None:
+        """(n,) packets of these rows' streams have arrived, in this order; late ones and doubles count, too."""
+        highest = self._highest[rows]
+        reached = highest + ((sequence - highest + _HALF) & 0xFFFF) - _HALF
+        self._highest[rows] = np.maximum(highest, reached)
+        np.add(self._packets, np.bincount(rows, minlength=len(self._packets)), out=self._packets)
+
+    def sample(
+        self,
+        rows: Rows,
+        timestamp: Numbers,
+        audible: Mask,
+        sockets: Mapping[int, socket.socket],
+        terms: Mapping[int, MediaTerms],
+        tick: int,
+    ) -> None:
+        """Measure the rows whose turn it is, by the last packet of each; `audible`: its timestamp is that of audio."""
+        due = np.flatnonzero((rows + tick) % SAMPLE_EVERY_TICKS == 0)
+        for row, k in dict(zip(rows[due].tolist(), due.tolist(), strict=True)).items():
+            arrived = arrived_ns(sockets[row].fileno()) if audible[k] else None
+            if arrived is not None:
+                self._measure(row, arrived, int(timestamp[k]), terms[row].codec.clock)
+
+    def _measure(self, row: int, arrived: int, timestamp: int, clock: int) -> None:
+        last = self._last.get(row)
+        self._last[row] = arrived, timestamp
+        if last is None:
+            return
+        written = ((timestamp - last[1] + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
+        difference = abs((arrived - last[0]) * clock // 1_000_000_000 - written)
+        if difference > clock * _LARGEST_STEP_SECONDS:
+            return
+        self._samples[row] += 1
+        jitter = int(self._jitter[row])
+        self._jitter[row] = jitter + (difference * JITTER_UNIT - jitter) // min(int(self._samples[row]), JITTER_UNIT)
