@@ -1,7 +1,7 @@
 """What monitoring sees of the house."""
 
 from offhook.control.metrics import as_text
-from offhook.service.service_metrics import MediaMetrics, TrunkMetrics
+from offhook.service.service_metrics import MediaMetrics, RefusalMetrics, TrunkMetrics
 from offhook.transports.sip.account import Account
 from offhook.transports.sip.listener import SipListener
 from tests.calls.hand_house import HandHouse
@@ -21,3 +21,9 @@ def test_each_trunk_with_a_registrar_shows_whether_it_is_registered() -> None:
     listener = SipListener([], accounts=[Account(name, "sip.example.net", "alice", "secret") for name in ("a", "b")])
     shown = as_text(TrunkMetrics(listener).metrics())
     assert 'offhook_trunk_registered{trunk="a"} 0\noffhook_trunk_registered{trunk="b"} 0\n' in shown
+
+
+def test_what_is_turned_away_at_the_door_is_shown_by_rule() -> None:
+    shown = as_text(RefusalMetrics(SipListener([])).metrics())
+    assert 'offhook_sip_refused_total{rule="stranger"} 0\n' in shown
+    assert 'offhook_sip_refused_total{rule="rate"} 0\n' in shown

@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
-from offhook.service.service_metrics import ServiceMetrics
+from offhook.service.service_metrics import RefusalMetrics, ServiceMetrics
 from offhook.service.settings_reference import page
+from offhook.transports.sip.listener import SipListener
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "run-the-service" / "settings.md"
 
@@ -29,5 +30,6 @@ def test_every_key_is_explained() -> None:
 
 
 def test_every_metric_of_a_limit_exists() -> None:
-    there = {metric.name for metric in ServiceMetrics(Nothing(), Nothing()).metrics()}
+    counted = ServiceMetrics(Nothing(), Nothing()).metrics(), RefusalMetrics(SipListener([])).metrics()
+    there = {metric.name for metrics in counted for metric in metrics}
     assert set(re.findall(r"`(offhook_\w+)`", page())) <= there

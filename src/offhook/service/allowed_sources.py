@@ -1,7 +1,7 @@
-"""Where calls may come from (contract D42): the networks in the settings, and the trunks by address or name."""
+"""Where the calls of trunks come from (contract D42): their hosts, by address or name."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 
 from offhook.errors import OffhookError
@@ -9,13 +9,10 @@ from offhook.service.setting_types import HostPort, IpNetwork
 from offhook.service.settings import Settings, Trunk
 
 
-def allowed_networks(settings: Settings) -> tuple[IpNetwork, ...]:
-    """Every network that may call, beside this machine. Looks names up, so it blocks; raises OffhookError for one that
-    is not known."""
-    found = list(settings.sip.allow_from)
-    for trunk in settings.trunks:
-        found += trunk_networks(trunk)
-    return tuple(dict.fromkeys(found))
+def networks_of_trunks(settings: Settings) -> Mapping[str, tuple[IpNetwork, ...]]:
+    """The networks of each trunk by its name. Looks names up, so it blocks; raises OffhookError for one that is not
+    known."""
+    return {trunk.name: tuple(dict.fromkeys(trunk_networks(trunk))) for trunk in settings.trunks}
 
 
 def trunk_networks(trunk: Trunk) -> Iterator[IpNetwork]:

@@ -91,6 +91,28 @@ class RegisteredTrunks(Protocol):
         """For every trunk with a registrar, by name, whether its calls come here."""
 
 
+@runtime_checkable
+class RefusingListener(Protocol):
+    """A listener that turns messages away at the door."""
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """How many, for every rule by its name."""
+
+
+class RefusalMetrics:
+    """What was turned away at the door of SIP, by rule."""
+
+    def __init__(self, listener: RefusingListener) -> None:
+        self._listener: Final = listener
+
+    def metrics(self) -> Iterator[Metric]:
+        """The counts as they are now."""
+        about = "SIP messages, calls and connections turned away, by the rule that did it."
+        for rule, count in self._listener.refused.items():
+            yield Metric("offhook_sip_refused_total", "counter", about, count, {"rule": rule})
+
+
 class TrunkMetrics:
     """Which trunks are registered."""
 

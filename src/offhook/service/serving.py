@@ -7,7 +7,14 @@ import structlog
 
 from offhook.control.control_app import control_app
 from offhook.service.http_server import HttpServer
-from offhook.service.service_metrics import MediaMetrics, RegisteredTrunks, ServiceMetrics, TrunkMetrics
+from offhook.service.service_metrics import (
+    MediaMetrics,
+    RefusalMetrics,
+    RefusingListener,
+    RegisteredTrunks,
+    ServiceMetrics,
+    TrunkMetrics,
+)
 from offhook.service.shutdown import Stopping
 from offhook.service.wiring import House
 from offhook.transports.call_leg import Listener
@@ -30,6 +37,7 @@ async def serve(house: House, listeners: Sequence[Listener], *, ready: Callable[
             ServiceMetrics(house.register, house.keeper),
             MediaMetrics(house.link),
             *(TrunkMetrics(listener) for listener in listeners if isinstance(listener, RegisteredTrunks)),
+            *(RefusalMetrics(listener) for listener in listeners if isinstance(listener, RefusingListener)),
         ],
     )
     http = HttpServer(app, house.settings.http.listen)

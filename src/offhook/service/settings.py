@@ -95,6 +95,11 @@ class Sip(Section):
     the work) or narrowband is preferred; among codecs of that width the caller's order counts."""
     allow_from: Listed[Network] = ()
     """Networks that calls are taken from, beside this machine and the trunks (contract D42). `0.0.0.0/0`: all."""
+    allow_this_machine: bool = True
+    """Whether programs on this machine may call, from whichever of its addresses. Set it to false when a proxy here
+    passes on calls from elsewhere, and make the proxy a trunk."""
+    deny_from: Listed[Network] = ()
+    """Networks that are never listened to or answered, whatever else allows them."""
 
 
 class Speech(Section):
@@ -120,6 +125,14 @@ class Limits(Section):
 
     max_calls: int = limit(500, metric="offhook_calls_refused_full_total", ge=1, le=2000)
     """Calls at the same time; more are refused with 503."""
+    source_requests_per_second: float = limit(50, metric="offhook_sip_refused_total", ge=1, le=10000)
+    """SIP requests that begin something (a call, OPTIONS, REGISTER …), of one address that may call; ten seconds' worth
+    at once. More are refused with 503, then dropped."""
+    trunk_requests_per_second: float = limit(200, metric="offhook_sip_refused_total", ge=1, le=10000)
+    """The same, of one address of a trunk."""
+    stranger_requests_per_second: float = limit(1, metric="offhook_sip_refused_total", ge=0, le=1000)
+    """SIP requests of one address that may not call, which are refused with 403; more are dropped unread. All such
+    addresses together have 25 times as much. 0: nobody is told anything."""
     retry_after_seconds: int = Field(default=5, ge=0, le=3600)
     """What a refused caller is told to wait before another attempt."""
     drain_seconds: float = limit(60, metric="offhook_calls_in_progress", ge=0, le=7200)

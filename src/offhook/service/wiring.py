@@ -28,14 +28,14 @@ from offhook.errors import OffhookError
 from offhook.media.messages import Codec
 from offhook.protocol.session import Session
 from offhook.protocol.speech_options import same_name
-from offhook.service.allowed_sources import allowed_networks
+from offhook.service.allowed_sources import networks_of_trunks
 from offhook.service.call_log_keeper import CallLogKeeper
 from offhook.service.engine_names import engine_named
 from offhook.service.flow_book import FlowBook
 from offhook.service.flow_terms import call_settings
 from offhook.service.prompt_fetch import PromptFetch
 from offhook.service.setting_types import HostPort
-from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Settings, Speech, Trunk
+from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Limits, Settings, Speech, Trunk
 from offhook.service.settings import Flow as FlowSettings
 from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
 from offhook.speech.synthesizer import Synthesizer
@@ -46,6 +46,7 @@ from offhook.speech.transcriber import Transcriber
 from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
 from offhook.speech.transcribers.scripted import ScriptedTranscriber
 from offhook.transports.sip.account import Account
+from offhook.transports.sip.front_door import RequestLimits
 from offhook.transports.sip.listener import SipListener
 
 logger = structlog.get_logger()
@@ -120,17 +121,29 @@ async def sip_listeners(settings: Settings) -> list[SipListener]:
     trunk's host that is not known."""
     if not settings.sip.listen:
         return []
-    networks = await asyncio.to_thread(allowed_networks, settings)
+    trunks = await asyncio.to_thread(networks_of_trunks, settings)
     return [
         SipListener(
             [str(address) for address in settings.sip.listen],
             advertise=settings.sip.advertise,
-            accepts_from=[str(network) for network in networks],
+            accepts_from=[str(network) for network in settings.sip.allow_from],
+            accepts_loopback=settings.sip.allow_this_machine,
+            denies_from=[str(network) for network in settings.sip.deny_from],
+            trunks={name: [str(network) for network in networks] for name, networks in trunks.items()},
+            limits=_request_limits(settings.limits),
             max_calls=settings.limits.max_calls + SPARE_SIP_CALLS,
             codecs=[Codec(name) for name in settings.sip.codecs],
             accounts=[_account(trunk, trunk.registrar) for trunk in settings.trunks if trunk.registrar is not None],
         )
     ]
+
+
+def _request_limits(limits: Limits) -> RequestLimits:
+    return RequestLimits(
+        stranger_per_second=limits.stranger_requests_per_second,
+        source_per_second=limits.source_requests_per_second,
+        trunk_per_second=limits.trunk_requests_per_second,
+    )
 
 
 def _account(trunk: Trunk, registrar: HostPort) -> Account:

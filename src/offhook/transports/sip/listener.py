@@ -22,7 +22,7 @@ from offhook.transports.sip.hop import Flow, Hop, Ms, Send, host_and_port
 from offhook.transports.sip.leg import SipLeg
 from offhook.transports.sip.offer_answer import CODECS
 from offhook.transports.sip.orders import Answer, Order
-from offhook.transports.sip.refusals import REMEDIES, RefusedSource, Rule
+from offhook.transports.sip.refusals import REMEDIES, RefusedSource
 from offhook.transports.sip.registration import LookUp, NotRegistered, Registered, Registration, Unregistered
 from offhook.transports.sip.registration_log import log_registration, log_unanswered
 from offhook.transports.sip.request_checks import Refusal
@@ -132,9 +132,9 @@ class SipListener:
         return {each.account.name: each.registered for each in self._agent.registrations}
 
     @property
-    def refused(self) -> Mapping[Rule, int]:
-        """How many messages and connections were turned away at the door, by rule."""
-        return self._door.book.counted
+    def refused(self) -> Mapping[str, int]:
+        """How many messages and connections were turned away at the door, by rule (see `refusals.Rule`)."""
+        return {rule.value: count for rule, count in self._door.book.counted.items()}
 
     @property
     def refused_sources(self) -> list[RefusedSource]:
