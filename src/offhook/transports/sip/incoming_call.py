@@ -15,6 +15,7 @@ from offhook.transports.sip.dialog import Dialog
 from offhook.transports.sip.hop import Flow, Ms, earliest
 from offhook.transports.sip.message import SipRequest
 from offhook.transports.sip.offer_answer import CODECS, MediaSession
+from offhook.transports.sip.sdes import SrtpRules
 from offhook.transports.sip.transaction import InviteServerTransaction, ServerTransaction
 
 RING_AGAIN_MS: Final = 60_000
@@ -30,16 +31,19 @@ class IncomingCall(Call):
         transaction: InviteServerTransaction,
         *,
         called: str | None = None,
+        trunk: str | None = None,
         codecs: Sequence[Codec] = CODECS,
+        srtp: SrtpRules = SrtpRules(),  # noqa: B008 -- a frozen value
     ) -> None:
         """Take in an INVITE that has passed all checks but that of its body. `called` None: the Request-URI says it.
-        `codecs` are those that may be spoken (see MediaSession).
+        `trunk`: the name of the one that it came by. `codecs` are those that may be spoken (see MediaSession).
 
         Raises:
             UnsupportedBody, NotAcceptable: the call must be refused for what it brought.
         """
         description = session_description_in(invite)
-        super().__init__(Dialog.from_invite(invite, flow), MediaSession(codecs))
+        session = MediaSession(codecs, srtp=srtp.of(trunk), setting=srtp.setting_of(trunk))
+        super().__init__(Dialog.from_invite(invite, flow), session)
         self.transaction = transaction
         self._invite = invite
         self._flow = flow
@@ -56,6 +60,7 @@ class IncomingCall(Call):
             source=flow.remote,
             call_id=invite.call_id,
             headers=told_headers(invite),
+            trunk=trunk,
         )
 
     @property

@@ -14,7 +14,7 @@ from offhook.errors import OffhookError, SettingsInvalid
 from offhook.media.messages import Codec
 from offhook.transports.call_leg import CallLeg, LegEnded
 from offhook.transports.sip.account import Account, Path
-from offhook.transports.sip.admission import NO_TRUNKS, Admission, LogAllowance
+from offhook.transports.sip.admission import NO_TRUNKS, Admission, LogAllowance, Source, Standing
 from offhook.transports.sip.call import Call, Happened
 from offhook.transports.sip.endpoints import TcpConnection, UdpEndpoint, bind, local_host
 from offhook.transports.sip.front_door import FrontDoor, RequestLimits
@@ -22,10 +22,11 @@ from offhook.transports.sip.hop import Flow, Hop, Ms, Send, host_and_port
 from offhook.transports.sip.leg import SipLeg
 from offhook.transports.sip.offer_answer import CODECS
 from offhook.transports.sip.orders import Answer, Order
-from offhook.transports.sip.refusals import REMEDIES, RefusedSource
+from offhook.transports.sip.refusals import REMEDIES, RefusedSource, Rule
 from offhook.transports.sip.registration import LookUp, NotRegistered, Registered, Registration, Unregistered
 from offhook.transports.sip.registration_log import log_registration, log_unanswered
 from offhook.transports.sip.request_checks import Refusal
+from offhook.transports.sip.sdes import SrtpRules
 from offhook.transports.sip.user_agent import MAX_CALLS, CallArrived, Outcome, UserAgent
 
 MAX_CONNECTIONS: Final = 1000
@@ -67,6 +68,7 @@ class SipListener:
         limits: how often a source may begin something.
         max_calls: calls at a time; further ones get 503 with Retry-After.
         codecs: what may be spoken, in the order of preference (see offer_answer).
+        srtp: whether media is encrypted, for all and by trunk.
         accounts: where to be registered, from `start` to `stop`. Their registrars may call.
 
     Raises:
@@ -85,6 +87,7 @@ class SipListener:
         limits: RequestLimits | None = None,
         max_calls: int = MAX_CALLS,
         codecs: Sequence[Codec] = CODECS,
+        srtp: SrtpRules = SrtpRules(),  # noqa: B008 -- a frozen value
         accounts: Sequence[Account] = (),
     ) -> None:
         self._listen = [_parse_address(text) for text in listen]
@@ -93,7 +96,7 @@ class SipListener:
             accepts_from, accepts_loopback=accepts_loopback, denies_from=denies_from, trunks=trunks
         )
         self._door = FrontDoor(self._admission, limits)
-        self._agent = UserAgent(max_calls=max_calls, codecs=codecs, door=self._door)
+        self._agent = UserAgent(max_calls=max_calls, codecs=codecs, srtp=srtp, door=self._door)
         self._agent.registrations = tuple(Registration(account, random.random) for account in accounts)
         self._allowance = LogAllowance()
         self._legs: dict[Call, SipLeg] = {}
@@ -215,7 +218,7 @@ class SipListener:
     async def _bind(self, address: BoundAddress) -> None:
         sock = bind(address.transport, address.host, address.port)
         if address.transport == "udp":
-            endpoint = UdpEndpoint(sock, self._next_link(), self._advertise, self._receive)
+            endpoint = UdpEndpoint(sock, self._next_link(), self._advertise, self._knock, self._receive)
             self._udp[endpoint.link] = endpoint
             self._bound.append(BoundAddress("udp", *endpoint.address))
             return
@@ -226,7 +229,13 @@ class SipListener:
 
     def _connection(self, port: int) -> TcpConnection:
         return TcpConnection(
-            self._next_link(), self._advertise, port, self._receive, self._connection_opened, self._connection_closed
+            self._next_link(),
+            self._advertise,
+            port,
+            self._knock,
+            self._receive,
+            self._connection_opened,
+            self._connection_closed,
         )
 
     def _next_link(self) -> int:
@@ -235,11 +244,13 @@ class SipListener:
 
     def _connection_opened(self, connection: TcpConnection) -> bool:
         """Whether the connection may stay. Strangers get few: enough to be told, too few to crowd others out."""
-        strange = not self._admission.accepts(connection.remote[0])
-        strangers = sum(not self._admission.accepts(each.remote[0]) for each in self._tcp.values()) if strange else 0
-        if len(self._tcp) >= MAX_CONNECTIONS or strangers >= MAX_STRANGERS_CONNECTIONS:
-            limit = MAX_STRANGERS_CONNECTIONS if strange else MAX_CONNECTIONS
-            self._note("sip_connection_refused", connection.remote, limit=limit)
+        host, now = connection.remote[0], self._now()
+        strange = not self._door.expects(host, now)
+        strangers = sum(not self._door.expects(each.remote[0], now) for each in self._tcp.values()) if strange else 0
+        denied = self._admission.source(host).standing is Standing.DENIED
+        if denied or len(self._tcp) >= MAX_CONNECTIONS or strangers >= MAX_STRANGERS_CONNECTIONS:
+            self._door.refuse(host, Rule.DENIED if denied else Rule.CONNECTIONS, now)
+            self._log_refusals()
             return False
         self._tcp[connection.link] = connection
         return True
@@ -257,12 +268,15 @@ class SipListener:
 
     # --- messages
 
-    def _receive(self, data: bytes, flow: Flow, from_stream: bool) -> None:
+    def _knock(self, data: bytes, host: str) -> Source | None:
+        source = self._door.knock(data, host, self._now())
+        self._log_refusals()
+        return source
+
+    def _receive(self, data: bytes, flow: Flow, source: Source, from_stream: bool) -> None:
         now = self._now()
-        source = self._door.knock(data, flow.remote[0], now)
-        if source is not None:
-            outcomes = self._agent.receive(data, flow, now, source=source, from_stream=from_stream)
-            self._carry_out(outcomes, now, flow)
+        outcomes = self._agent.receive(data, flow, now, source=source, from_stream=from_stream)
+        self._carry_out(outcomes, now, flow)
         self._log_refusals()
 
     def _log_refusals(self) -> None:

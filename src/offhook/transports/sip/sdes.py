@@ -47,6 +47,10 @@ class SrtpRules:
         """The rule for a call by this trunk, None for one without."""
         return self.default if trunk is None else self.trunks.get(trunk, self.default)
 
+    def setting_of(self, trunk: str | None) -> str:
+        """Where that rule is written down."""
+        return f"trunk.srtp of {trunk}" if trunk in self.trunks else "sip.srtp"
+
 
 @dataclass(frozen=True, slots=True)
 class Crypto:

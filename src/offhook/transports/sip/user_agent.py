@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from offhook.media.messages import Codec
@@ -42,6 +42,7 @@ from offhook.transports.sip.registration import (
 )
 from offhook.transports.sip.request_checks import Refusal, refusal_of_invite, refusal_of_request
 from offhook.transports.sip.response import build_response, capabilities, response_hop
+from offhook.transports.sip.sdes import SrtpRules
 from offhook.transports.sip.stateless_answers import StatelessAnswers
 from offhook.transports.sip.transaction import (
     AckArrived,
@@ -95,6 +96,7 @@ class UserAgent:
         max_calls: int = MAX_CALLS,
         max_transactions: int = MAX_TRANSACTIONS,
         codecs: Sequence[Codec] = CODECS,
+        srtp: SrtpRules = SrtpRules(),  # noqa: B008 -- a frozen value
         door: FrontDoor | None = None,
     ) -> None:
         self._entrance = Entrance(door or FrontDoor())
@@ -102,6 +104,7 @@ class UserAgent:
         self.registrations: tuple[Registration, ...] = ()
         self._max_calls = max_calls
         self._codecs = codecs
+        self._srtp = srtp
         self._max_transactions = max_transactions
         self._servers: dict[Key, ServerTransaction] = {}
         self._clients: dict[Key, tuple[ClientTransaction, Call | Registration]] = {}
@@ -255,11 +258,13 @@ class UserAgent:
             registered = self._registered_as(invite, flow)
             called = called_behind(invite) if registered else None
             trunk = registered or entered.trunk
-            call = IncomingCall(invite, flow, transaction, called=called, codecs=self._codecs)
-            call.offer = replace(call.offer, trunk=trunk)
+            call = IncomingCall(
+                invite, flow, transaction, called=called, trunk=trunk, codecs=self._codecs, srtp=self._srtp
+            )
         except (UnsupportedBody, NotAcceptable) as error:
             status, headers = refusal_of(error)
-            return self._answer(invite, flow, transaction, Refusal(status, None, tuple(headers)), now)
+            outcomes = self._answer(invite, flow, transaction, Refusal(status, None, tuple(headers)), now)
+            return [*outcomes, Noted("sip_call_not_acceptable", f"{flow.remote[0]}: {error}")]
         self._calls.add(call)
         self._dialogs[call.dialog.id] = call
         self._invites[transaction.key] = call
