@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import Final, cast
 
+from offhook.transports.sip.admission import Source
 from offhook.transports.sip.framing import PONG, Broken, Ping, StreamFraming
 from offhook.transports.sip.hop import Flow
 
@@ -15,17 +16,20 @@ RECEIVE_BUFFER_BYTES: Final = 4 * 1024 * 1024
 MAX_UNSENT_BYTES: Final = 1024 * 1024
 MAX_ROUTES_REMEMBERED: Final = 4096
 
-Receive = Callable[[bytes, Flow, bool], None]
+# A message and its sender's address: what that is to us when the message is to be read, else None.
+Knock = Callable[[bytes, str], Source | None]
+Receive = Callable[[bytes, Flow, Source, bool], None]
 
 
 class UdpEndpoint:
     """One bound UDP socket. At most `BATCH` datagrams are read before the loop serves others."""
 
-    def __init__(self, sock: socket.socket, link: int, advertise: str | None, receive: Receive) -> None:
+    def __init__(self, sock: socket.socket, link: int, advertise: str | None, knock: Knock, receive: Receive) -> None:
         self.link = link
         self.dropped = 0
         self._socket = sock
         self._advertise = advertise
+        self._knock = knock
         self._receive = receive
         self._routes: dict[str, str] = {}
         host, port = sock.getsockname()[:2]
@@ -51,8 +55,11 @@ class UdpEndpoint:
                 return
             except OSError:  # an ICMP error for something sent earlier; the socket lives on
                 continue
-            remote = (address[0], address[1])
-            self._receive(data, Flow("udp", self.link, remote, (self.local_host(remote[0]), self.address[1])), False)
+            source = self._knock(data, address[0])
+            if source is not None:
+                remote = (address[0], address[1])
+                flow = Flow("udp", self.link, remote, (self.local_host(remote[0]), self.address[1]))
+                self._receive(data, flow, source, False)
 
     def local_host(self, remote: str) -> str:
         """Our address as this peer can reach it: on a wildcard socket the one that packets to it leave from."""
@@ -81,6 +88,7 @@ class TcpConnection(asyncio.Protocol):
         link: int,
         advertise: str | None,
         local_port: int,
+        knock: Knock,
         receive: Receive,
         opened: "Callable[[TcpConnection], bool]",
         closed: "Callable[[TcpConnection], None]",
@@ -89,6 +97,7 @@ class TcpConnection(asyncio.Protocol):
         self.remote: tuple[str, int] = ("", 0)
         self._advertise = advertise
         self._local_port = local_port
+        self._knock = knock
         self._receive = receive
         self._opened = opened
         self._closed = closed
@@ -113,10 +122,15 @@ class TcpConnection(asyncio.Protocol):
             if isinstance(framed, Ping):
                 self.send(PONG)
             elif isinstance(framed, Broken):
-                self._receive(framed.head, self._flow, True)
+                self._read(framed.head)
                 self.close()
             else:
-                self._receive(framed.data, self._flow, True)
+                self._read(framed.data)
+
+    def _read(self, message: bytes) -> None:
+        source = self._knock(message, self.remote[0])
+        if source is not None and self._flow is not None:
+            self._receive(message, self._flow, source, True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc

@@ -70,7 +70,7 @@ class FrontDoor:
         if source.standing is Standing.DENIED:
             self.refuse(host, Rule.DENIED, now)
             return None
-        if source.site in self._guests and self._is_guest(source.site, now):
+        if self._is_guest(source.site, now):
             return source
         if data.startswith(NOT_REQUESTS) or len(data) <= len(LONGEST_KEEP_ALIVE):
             return None
@@ -79,11 +79,16 @@ class FrontDoor:
         self.refuse(host, Rule.STRANGER, now)
         return None
 
+    def expects(self, host: str, now: Ms) -> bool:
+        """Whether this address may call, or is a guest's."""
+        source = self.admission.source(host)
+        return source.may_call or (source.standing is Standing.STRANGER and self._is_guest(source.site, now))
+
     def takes(self, source: Source, now: Ms) -> bool:
         """Whether this source may begin something once more; if so, that is counted. A stranger has been at `knock`."""
         if source.standing is Standing.TRUNK:
             return self._trunks.take(source.site, now)
-        if source.may_call or source.site in self._guests:
+        if source.may_call or self._is_guest(source.site, now):
             return self._allowed.take(source.site, now)
         return True
 
@@ -129,10 +134,7 @@ class FrontDoor:
             self._guests.popitem(last=False)
 
     def _is_guest(self, site: str, now: Ms) -> bool:
-        if self._guests[site] > now:
-            return True
-        del self._guests[site]
-        return False
+        return self._guests.get(site, now) > now
 
 
 def _buckets(per_second: float) -> TokenBuckets:
