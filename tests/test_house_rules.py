@@ -70,7 +70,12 @@ ROOMS: dict[str, Room] = {
     "transports": Room(
         inside=("media.messages", "audio"),
         outside=("structlog",),
-        files={"sip/": ("sipmessage",), "sip/server_location.py": ("dns",), "simulator/": ("numpy",)},
+        files={
+            "media_stream/": ("aiohttp", "orjson"),
+            "sip/": ("sipmessage",),
+            "sip/server_location.py": ("dns",),
+            "simulator/": ("numpy",),
+        },
     ),
     "app_links": Room(inside=("protocol",), outside=("aiohttp", "structlog", "yarl")),
     "calls": Room(inside=("protocol", "conversation", "media", "audio", *INTERFACES), outside=("structlog", "numpy")),
@@ -115,6 +120,9 @@ CLOCKS = (
     "media/clock.py",
     "calls/heartbeat.py",
     "transports/sip/listener.py",
+    "transports/media_stream/listener.py",
+    "transports/media_stream/edge_server.py",
+    "transports/media_stream/edge_stream.py",
     "transports/sip/server_location.py",
     "app_links/link_clock.py",
     "control/",

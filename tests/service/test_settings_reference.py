@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from offhook.service.service_metrics import RefusalMetrics, ServiceMetrics
+from offhook.service.service_metrics import MediaStreamMetrics, RefusalMetrics, ServiceMetrics
 from offhook.service.settings_reference import page
 from offhook.transports.sip.listener import SipListener
 
@@ -14,6 +14,8 @@ class Nothing:
     def __init__(self) -> None:
         self.counted: dict[str, int] = {}
         self.deleted = 0
+        self.stream_counts: dict[str, int] = {}
+        self.streams_open = 0
 
     def calls_in_progress(self) -> int:
         return 0
@@ -30,6 +32,11 @@ def test_every_key_is_explained() -> None:
 
 
 def test_every_metric_of_a_limit_exists() -> None:
-    counted = ServiceMetrics(Nothing(), Nothing()).metrics(), RefusalMetrics(SipListener([])).metrics()
+    nothing = Nothing()
+    counted = (
+        ServiceMetrics(nothing, nothing).metrics(),
+        RefusalMetrics(SipListener([])).metrics(),
+        MediaStreamMetrics(nothing).metrics(),
+    )
     there = {metric.name for metrics in counted for metric in metrics}
     assert set(re.findall(r"`(offhook_\w+)`", page())) <= there

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from offhook.service.engine_names import engine_named
 from offhook.service.flow_book import comparable
+from offhook.service.media_stream_settings import contradictions as of_media_streams
 from offhook.service.setting_mistakes import SettingMistake
 from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Flow, Settings
 
@@ -15,6 +16,7 @@ def contradictions(settings: Settings) -> Iterator[SettingMistake]:
     yield from _repeated("flow", "id", [flow.id for flow in settings.flows])
     yield from _repeated("trunk", "name", [trunk.name for trunk in settings.trunks])
     yield from _registrations(settings)
+    yield from _media_streams(settings)
     yield from _numbers_taken_twice(settings.flows)
     for flow in settings.flows:
         yield from _unreadable_numbers(flow)
@@ -75,6 +77,12 @@ def _registrations(settings: Settings) -> Iterator[SettingMistake]:
             kind = trunk.transport
             problem = f"It is '{kind}', and sip.listen has no address of that kind."
             yield SettingMistake(f"{section}.transport", problem, f'Add "{kind}:0.0.0.0:5060" to sip.listen.')
+
+
+def _media_streams(settings: Settings) -> Iterator[SettingMistake]:
+    yield from _repeated("media_stream.account", "name", [account.name for account in settings.media_stream.accounts])
+    for key, problem, remedy in of_media_streams(settings.media_stream):
+        yield SettingMistake(f"media_stream.{key}", problem, remedy)
 
 
 def _numbers_taken_twice(flows: tuple[Flow, ...]) -> Iterator[SettingMistake]:

@@ -124,3 +124,50 @@ class TrunkMetrics:
         about = "1 while the trunk is registered at its registrar."
         for name, registered in self._trunks.trunks_registered.items():
             yield Metric("offhook_trunk_registered", "gauge", about, float(registered), {"trunk": name})
+
+
+@runtime_checkable
+class CountingStreams(Protocol):
+    """A listener for carriers' media streams, with what it has counted about them."""
+
+    @property
+    def stream_counts(self) -> Mapping[str, int]: ...
+
+    @property
+    def streams_open(self) -> int: ...
+
+
+ABOUT_STREAMS: Final = {
+    "answers": "Questions of carriers what to do with a call that were answered.",
+    "answers_refused_signature": "Such questions with a wrong signature.",
+    "edge_restarts": "How often the process that holds the streams was started again.",
+    "hang_ups_failed": "Calls that could not be ended through the carrier's REST interface.",
+    "mark_ms": "What returned marks took together, in ms: how late callers hear what was sent.",
+    "marks_returned": "Marks that came back: what was sent before them was heard.",
+    "streams_broken_off": "Streams that ended without the carrier's saying so.",
+    "streams_never_started": "WebSockets that did not say in time which call they carry.",
+    "streams_not_resumed": "Calls that ended because their stream did not come back in time.",
+    "streams_refused_full": "Streams refused with 503 because media_stream.max_streams were open.",
+    "streams_refused_token": "Streams to an address that is not, or no longer, open.",
+    "streams_resumed": "Streams that took up a call again.",
+    "streams_started": "Streams that began to carry a call.",
+}
+
+
+class MediaStreamMetrics:
+    """The numbers of carriers' media streams."""
+
+    def __init__(self, streams: CountingStreams) -> None:
+        self._streams: Final = streams
+
+    def metrics(self) -> Iterator[Metric]:
+        """The numbers as they are now; counters that never rose are 0."""
+        about = "WebSockets of carriers' media streams that are open."
+        yield Metric("offhook_media_streams_open", "gauge", about, self._streams.streams_open)
+        counted = dict.fromkeys(ABOUT_STREAMS, 0) | dict(self._streams.stream_counts)
+        for name, value in sorted(counted.items()):
+            about = ABOUT_STREAMS.get(name, name.replace("_", " ").capitalize() + ".")
+            full = (
+                f"offhook_media_{name}_total" if name.startswith("streams_") else f"offhook_media_stream_{name}_total"
+            )
+            yield Metric(full, "counter", about, value)

@@ -8,7 +8,9 @@ import structlog
 from offhook.control.control_app import control_app
 from offhook.service.http_server import HttpServer
 from offhook.service.service_metrics import (
+    CountingStreams,
     MediaMetrics,
+    MediaStreamMetrics,
     RefusalMetrics,
     RefusingListener,
     RegisteredTrunks,
@@ -37,6 +39,7 @@ async def serve(house: House, listeners: Sequence[Listener], *, ready: Callable[
             ServiceMetrics(house.register, house.keeper),
             MediaMetrics(house.link),
             *(TrunkMetrics(listener) for listener in listeners if isinstance(listener, RegisteredTrunks)),
+            *(MediaStreamMetrics(listener) for listener in listeners if isinstance(listener, CountingStreams)),
             *(RefusalMetrics(listener) for listener in listeners if isinstance(listener, RefusingListener)),
         ],
     )

@@ -14,7 +14,7 @@ from offhook.errors import SettingsInvalid
 from offhook.service.settings import Settings
 
 Place: TypeAlias = tuple[str | int, ...]
-SECRET_KEYS = frozenset({"keys", "password", "token", "signing_secret"})
+SECRET_KEYS = frozenset({"keys", "password", "token", "signing_secret", "signing_key", "stream_key", "rest_key"})
 COMMAND_LINE: Final = "the command line"
 # What the options of `offhook demo`, `dev` and `call` set.
 _OPTIONS: Final = {

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from offhook.protocol.phone_numbers import is_phone_number, normalized
@@ -59,8 +59,8 @@ def _refuse(problem: str, remedy: str) -> NoReturn:
 
 
 def as_host_port(written: object) -> object:
-    """`host:port` or `[v6]:port` as a HostPort."""
-    if isinstance(written, HostPort):
+    """`host:port` or `[v6]:port` as a HostPort; None stays what it is."""
+    if isinstance(written, HostPort) or written is None:
         return written
     found = _host_and_port(written)
     if found is None:
@@ -183,6 +183,14 @@ def checked_app_url(url: str) -> str:
     return url
 
 
+def checked_public_url(url: str) -> str:
+    """The address under which others reach a server here, without a slash at its end."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        _refuse(f"'{url}' is not a public address.", 'Write it as "https://calls.example.com".')
+    return url.rstrip("/")
+
+
 def checked_number(number: str) -> str:
     """A number or name that a flow answers, without the blanks around it."""
     if not number.strip():
@@ -219,3 +227,4 @@ def checked_own_host(host: str) -> str:
 Listed: TypeAlias = Annotated[tuple[T, ...], BeforeValidator(_as_list)]
 Network: TypeAlias = Annotated[IpNetwork, BeforeValidator(_as_network)]
 Country: TypeAlias = Annotated[str, BeforeValidator(_as_country)]
+PublicUrl: TypeAlias = Annotated[str, AfterValidator(checked_public_url)]

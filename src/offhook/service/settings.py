@@ -5,12 +5,13 @@ that limits something names the metric that shows how near the limit is.
 """
 
 from pathlib import Path
-from types import NoneType
-from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
+from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from offhook.service.media_stream_settings import MediaStream
+from offhook.service.setting_section import Section, limit
 from offhook.service.setting_types import (
     Country,
     HostPort,
@@ -39,11 +40,6 @@ OwnHost: TypeAlias = Annotated[str, AfterValidator(checked_own_host)]
 TransferTarget: TypeAlias = Annotated[str, AfterValidator(checked_transfer_target)]
 
 
-def limit(default: float, *, metric: str, ge: float, le: float) -> Any:
-    """A setting that limits something; `metric` shows how full it is, or what it turned away."""
-    return Field(default=default, ge=ge, le=le, json_schema_extra={"metric": metric})
-
-
 def _hosts_or_registrar(hosts: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
     if not hosts and info.data.get("registrar", "mistaken") is None:
         raise PydanticCustomError(
@@ -52,21 +48,6 @@ def _hosts_or_registrar(hosts: tuple[str, ...], info: ValidationInfo) -> tuple[s
             {"problem": "It is missing.", "remedy": "Write where its calls come from, or set registrar."},
         )
     return hosts
-
-
-class Section(BaseModel):
-    """What all sections share: frozen, and a key that is not known is a mistake."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_by_name=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_is_unset(cls, written: Any) -> Any:
-        # An environment variable can be emptied, not always removed.
-        if not isinstance(written, dict):
-            return written
-        optional = {name for name, field in cls.model_fields.items() if NoneType in get_args(field.annotation)}
-        return {key: None if value == "" and key in optional else value for key, value in written.items()}
 
 
 class Http(Section):
@@ -262,6 +243,7 @@ class Settings(Section):
 
     http: Http = Http()
     sip: Sip = Sip()
+    media_stream: MediaStream = MediaStream()
     speech: Speech = Speech()
     logging: Logging = Logging()
     limits: Limits = Limits()

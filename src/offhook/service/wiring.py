@@ -45,6 +45,9 @@ from offhook.speech.synthesizers.scripted import ScriptedSynthesizer
 from offhook.speech.transcriber import Transcriber
 from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
 from offhook.speech.transcribers.scripted import ScriptedTranscriber
+from offhook.transports.call_leg import Listener
+from offhook.transports.media_stream.listener import MediaStreamListener
+from offhook.transports.media_stream.settings import StreamAccount, StreamSettings
 from offhook.transports.sip.account import Account
 from offhook.transports.sip.front_door import RequestLimits
 from offhook.transports.sip.listener import SipListener
@@ -144,6 +147,41 @@ def _request_limits(limits: Limits) -> RequestLimits:
         source_per_second=limits.source_requests_per_second,
         trunk_per_second=limits.trunk_requests_per_second,
     )
+
+
+async def listeners(settings: Settings) -> list[Listener]:
+    """All ways for calls to come in that these settings name, not started yet. Raises OffhookError as
+    `sip_listeners`."""
+    return [*await sip_listeners(settings), *_media_stream_listeners(settings)]
+
+
+def _media_stream_listeners(settings: Settings) -> list[MediaStreamListener]:
+    streams = settings.media_stream
+    if streams.listen is None or streams.public_url is None:
+        return []
+    told = StreamSettings(
+        public_url=streams.public_url,
+        accounts=tuple(
+            StreamAccount(
+                name=account.name,
+                carrier=account.carrier,
+                signing_key=account.signing_key,
+                stream_key=account.stream_key,
+                rest_user=account.rest_user,
+                rest_key=account.rest_key,
+                api_url=account.api_url,
+                codec=Codec(account.codec),
+                l16_little_endian=account.l16_little_endian,
+            )
+            for account in streams.accounts
+        ),
+        max_streams=streams.max_streams,
+        start_within_seconds=streams.start_within_seconds,
+        max_message_bytes=streams.max_message_bytes,
+        token_seconds=streams.token_seconds,
+    )
+    where = (streams.listen.host, streams.listen.port)
+    return [MediaStreamListener(told, where, grace_seconds=streams.grace_seconds)]
 
 
 def _account(trunk: Trunk, registrar: HostPort) -> Account:

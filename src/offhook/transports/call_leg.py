@@ -8,7 +8,7 @@ and says what happens to it through `facts()`. It knows nothing of flows, speech
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from offhook.media.messages import MediaTerms
 
@@ -115,6 +115,14 @@ class CallLeg(Protocol):
 
     def facts(self) -> AsyncIterator[LegFact]:
         """What happens to the leg, in order, ending after `LegEnded`. To be iterated by one reader."""
+
+
+@runtime_checkable
+class PlaysAhead(Protocol):
+    """A leg whose far end holds what it is sent until it has played it (a carrier's media stream)."""
+
+    def playback_cut(self) -> None:
+        """An utterance was cut: what was sent of it and not played yet shall not be heard any more."""
 
 
 class Listener(Protocol):

@@ -20,6 +20,7 @@ from offhook.service.commands.options import CheckOptions
 from offhook.service.commands.terminal import Terminal
 from offhook.service.engine_names import engine_named
 from offhook.service.http_server import bound
+from offhook.service.media_stream_settings import MediaStreamAccount
 from offhook.service.setting_types import HostPort
 from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Flow, Settings, Trunk
 from offhook.service.settings_file import load
@@ -60,6 +61,9 @@ def here(settings: Settings, *, bind: bool) -> list[Finding]:
     """What this machine must have: ports, engines, a folder to write, files to open, flows to serve."""
     findings = [_tried("flows", partial(_flows, settings)), _tried("open files", partial(_open_files, settings))]
     findings += (_tried(f"trunk[{trunk.name}]", partial(_trunk, trunk)) for trunk in settings.trunks)
+    findings += (
+        _tried(f"media_stream.account[{a.name}]", partial(_streams_of, a)) for a in settings.media_stream.accounts
+    )
     for flow in settings.flows:
         findings += (_tried(f"flow[{flow.id}].{kind}", engine) for kind, engine in _engines(settings, flow))
     folder = settings.storage.call_logs
@@ -115,6 +119,15 @@ def _trunk(trunk: Trunk) -> str:
     return f"{registers}calls come from " + ", ".join(str(network) for network in dict.fromkeys(networks))
 
 
+def _streams_of(account: MediaStreamAccount) -> str:
+    said = (
+        ["calls are answered at /media-stream/{}/answer"] if account.signing_key and account.carrier != "bridge" else []
+    )
+    said += ["streams come to /media-stream/{}/<stream_key>"] if account.stream_key else []
+    said.append("they are ended " + ("by REST" if account.rest_key else "with their stream"))
+    return "; ".join(said).format(*[account.name] * 2)
+
+
 def _engines(settings: Settings, flow: Flow) -> Iterable[tuple[str, Callable[[], str]]]:
     ear = engine_named(settings.speech, flow.speech.transcriber, TRANSCRIBERS)
     if ear is not None:
@@ -146,6 +159,11 @@ def _writable(folder: Path) -> str:
 
 def _ports(settings: Settings) -> list[Finding]:
     findings = [_tried("http.listen", partial(_port, settings.http.listen, socket.SOCK_STREAM, "http.listen"))]
+    streams = settings.media_stream.listen
+    if streams is not None:
+        findings.append(
+            _tried("media_stream.listen", partial(_port, streams, socket.SOCK_STREAM, "media_stream.listen"))
+        )
     for i, address in enumerate(settings.sip.listen):
         kind = socket.SOCK_DGRAM if address.transport == "udp" else socket.SOCK_STREAM
         where = HostPort(address.host, address.port)

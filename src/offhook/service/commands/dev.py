@@ -10,7 +10,7 @@ from offhook.service.log_setup import set_up
 from offhook.service.serving import serve
 from offhook.service.settings import Logging, Settings
 from offhook.service.settings_file import from_tree
-from offhook.service.wiring import open_house, sip_listeners
+from offhook.service.wiring import listeners, open_house
 
 
 def run(options: DevOptions, terminal: Terminal) -> int:
@@ -61,7 +61,7 @@ async def _serve(options: DevOptions, terminal: Terminal) -> None:
                 terminal.line(f"What is said in a call is kept in {settings.storage.call_logs}/ (offhook replay).")
                 terminal.line("Ctrl-C ends it.")
 
-            await serve(house, await sip_listeners(settings), ready=ready)
+            await serve(house, await listeners(settings), ready=ready)
 
 
 def _nothing_yet(url: str) -> str:

@@ -10,7 +10,7 @@ from offhook.service.log_setup import set_up
 from offhook.service.serving import serve
 from offhook.service.settings import Settings
 from offhook.service.settings_file import load
-from offhook.service.wiring import open_house, sip_listeners
+from offhook.service.wiring import listeners, open_house
 
 logger = structlog.get_logger()
 
@@ -28,4 +28,4 @@ def run(options: ServeOptions, terminal: Terminal) -> int:
 
 async def _serve(settings: Settings) -> None:
     async with open_house(settings) as house:
-        await serve(house, await sip_listeners(settings))
+        await serve(house, await listeners(settings))

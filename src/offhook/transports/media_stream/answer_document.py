@@ -1,0 +1,46 @@
+"""What a carrier is told to do with a call: TwiML, TeXML and cXML, which are one language with accents."""
+
+from collections.abc import Mapping
+from typing import Final
+from xml.sax.saxutils import escape, quoteattr
+
+from offhook.media.messages import Codec
+from offhook.transports.media_stream.settings import Carrier
+
+_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
+_SIGNALWIRE_CODECS: Final = {Codec.PCMU: "PCMU@8000h", Codec.G722: "G722@16000h", Codec.L16: "L16@16000h"}
+
+
+def connect(carrier: Carrier, codec: Codec, stream_url: str, parameters: Mapping[str, str], again_url: str) -> str:
+    """Stream the call there, both ways. When the stream breaks off without our doing, the carrier asks again at
+    `again_url`: the call is then taken up where it was, or ended."""
+    attributes = {"url": stream_url} | _format(carrier, codec)
+    given = "".join(f" {name}={quoteattr(value)}" for name, value in attributes.items())
+    inside = "".join(
+        f"<Parameter name={quoteattr(name)} value={quoteattr(value)}/>" for name, value in parameters.items() if value
+    )
+    return (
+        f"{_HEAD}<Response><Connect><Stream{given}>{inside}</Stream></Connect>"
+        f'<Redirect method="POST">{escape(again_url)}</Redirect></Response>'
+    )
+
+
+def hang_up() -> str:
+    """The call is over."""
+    return f"{_HEAD}<Response><Hangup/></Response>"
+
+
+def _format(carrier: Carrier, codec: Codec) -> dict[str, str]:
+    match carrier:
+        case "telnyx":
+            rate = "16000" if codec is Codec.L16 else "8000"
+            return {
+                "codec": codec.value,
+                "bidirectionalMode": "rtp",
+                "bidirectionalCodec": codec.value,
+                "bidirectionalSamplingRate": rate,
+            }
+        case "signalwire":
+            return {"codec": _SIGNALWIRE_CODECS[codec]} if codec in _SIGNALWIRE_CODECS else {}
+        case "twilio" | "bridge":
+            return {}  # u-law is all there is

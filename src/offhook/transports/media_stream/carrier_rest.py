@@ -1,0 +1,64 @@
+"""Ending a call through its carrier's REST interface, which ends it whatever the carrier was told to do next.
+
+Source: twilio.com/docs/voice/api/call-resource (POST `Calls/{sid}` with `Status=completed`), which SignalWire and
+sipgate's bridge have too; developers.telnyx.com (`/v2/calls/{call_control_id}/actions/hangup`).
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import quote
+
+import aiohttp
+
+from offhook.transports.media_stream.settings import StreamAccount
+
+WITHIN_SECONDS: Final = 5.0
+_GONE: Final = frozenset({404, 409, 422})
+"""Answers of a carrier whose call is over already."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestRequest:
+    """A POST; `form` or `json` is its body."""
+
+    url: str
+    headers: dict[str, str] = field(repr=False)
+    form: dict[str, str] | None = None
+    json: dict[str, str] | None = None
+
+
+def hang_up_request(account: StreamAccount, call_id: str) -> RestRequest | None:
+    """What ends this call; None without a REST interface. The call's name came from outside: it stays one segment of
+    the path, whatever is in it."""
+    if account.rest_url is None or account.rest_key is None or call_id.strip(".") == "":
+        return None
+    call = quote(call_id, safe="")
+    if account.carrier == "telnyx":
+        headers = {"Authorization": f"Bearer {account.rest_key}"}
+        return RestRequest(f"{account.rest_url}/v2/calls/{call}/actions/hangup", headers, json={})
+    user = account.rest_user or ""
+    headers = {"Authorization": aiohttp.BasicAuth(user, account.rest_key).encode()}
+    url = f"{account.rest_url}/2010-04-01/Accounts/{quote(user, safe='')}/Calls/{call}.json"
+    return RestRequest(url, headers, form={"Status": "completed"})
+
+
+async def hang_up(client: aiohttp.ClientSession, account: StreamAccount, call_id: str) -> str | None:
+    """End the call there. Gives what went wrong; None: it has ended, or there is no REST interface."""
+    request = hang_up_request(account, call_id)
+    if request is None:
+        return None
+    try:
+        async with client.post(
+            request.url,
+            headers=request.headers,
+            data=request.form,
+            json=request.json,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=WITHIN_SECONDS),
+        ) as answer:
+            fine = answer.status < 300 or answer.status in _GONE
+            return None if fine else f"{account.carrier} answered {answer.status}"
+    except TimeoutError:
+        return f"{account.carrier} did not answer within {WITHIN_SECONDS:g} s"
+    except aiohttp.ClientError as failure:
+        return f"{account.carrier} was not reached: {failure}"

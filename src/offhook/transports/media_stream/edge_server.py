@@ -1,0 +1,320 @@
+"""The edge: an HTTP server that carriers ask what to do with a call, and whose WebSockets they stream calls to.
+
+Two addresses an account: `/media-stream/<account>/answer`, for signed questions, and `/media-stream/<account>/<key>`,
+for streams, where the key is a token from an answer, or the account's own stream key.
+"""
+
+import asyncio
+import hmac
+import socket
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from typing import Final, assert_never
+from urllib.parse import parse_qsl
+
+import aiohttp
+from aiohttp import WSMsgType, web
+
+from offhook.transports.media_stream.answer_document import connect, hang_up
+from offhook.transports.media_stream.carrier_rest import hang_up as hang_up_by_rest
+from offhook.transports.media_stream.dialect import Dialect, NotUnderstood, Started
+from offhook.transports.media_stream.edge_link import LinkEnd
+from offhook.transports.media_stream.edge_messages import (
+    CallKey,
+    CarryStream,
+    CutPlayback,
+    EdgeCounted,
+    EdgeHello,
+    EdgeNoted,
+    EdgeOrder,
+    EdgeReady,
+    EdgeReport,
+    EndCall,
+    ForgetCall,
+    StopEdge,
+    StreamStarted,
+)
+from offhook.transports.media_stream.edge_stream import EdgeStream
+from offhook.transports.media_stream.settings import StreamAccount
+from offhook.transports.media_stream.signatures import is_from_telnyx, is_from_twilio
+from offhook.transports.media_stream.stream_token import issued, opened
+from offhook.transports.media_stream.telnyx import TelnyxDialect
+from offhook.transports.media_stream.twilio import TwilioDialect
+
+PATH: Final = "/media-stream"
+LARGEST_QUESTION: Final = 65536
+"""Bytes of a carrier's question what to do with a call."""
+MESSAGES_BEFORE_START: Final = 20
+PING_SECONDS: Final = 20.0
+ENDED_REMEMBERED: Final = 10_000
+ENDED_REMEMBERED_S: Final = 120.0
+"""So long streams of a call that is over are turned away."""
+SIGNATURES_AT_ONCE: Final = 8
+"""Telnyx's signatures take a few ms each to check: so many questions wait for that, more get 503."""
+COUNT_EVERY_S: Final = 1.0
+
+
+class EdgeServer:
+    """One run of the edge."""
+
+    def __init__(self, hello: EdgeHello, link: LinkEnd[EdgeOrder, EdgeReport]) -> None:
+        self._settings: Final = hello.settings
+        self._secret: Final = hello.secret
+        self._link: Final = link
+        self._accounts: Final = {account.name: account for account in hello.settings.accounts}
+        self._dialects: Final[Mapping[bool, Dialect]] = {True: TelnyxDialect(), False: TwilioDialect()}
+        self._streams: Final[dict[int, EdgeStream]] = {}
+        self._carrying: Final[dict[CallKey, EdgeStream]] = {}
+        self._ended: Final[OrderedDict[CallKey, float]] = OrderedDict()
+        self._next_stream = hello.first_stream
+        self._sockets = 0
+        self._checking = 0
+        self._counts: Final[Counter[str]] = Counter()
+
+    async def run(self, listening: socket.socket) -> None:
+        """Serve until the link is closed."""
+        app = web.Application(client_max_size=LARGEST_QUESTION)
+        app.router.add_route("POST", f"{PATH}/{{account}}/answer", self._answer)
+        app.router.add_route("GET", f"{PATH}/{{account}}/answer", self._answer)
+        app.router.add_route("GET", f"{PATH}/{{account}}/{{key}}", self._stream)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
+        await runner.setup()
+        try:
+            async with aiohttp.ClientSession() as client, asyncio.TaskGroup() as tasks:
+                await web.SockSite(runner, listening).start()
+                self._link.send(EdgeReady())
+                counter = tasks.create_task(self._count(), name="counts")
+                while (arrived := await self._link.inbox.get()) is not None and not isinstance(arrived[0], StopEdge):
+                    self._obey(*arrived, client, tasks)
+                counter.cancel()
+        finally:
+            await runner.cleanup()
+            self._tell_counts()
+
+    # --- the service
+
+    def _obey(
+        self, order: EdgeOrder, row: socket.socket | None, client: aiohttp.ClientSession, tasks: asyncio.TaskGroup
+    ) -> None:
+        match order:
+            case CarryStream(number):
+                assert row is not None
+                self._carry(number, row)
+            case CutPlayback(number):
+                if (stream := self._streams.get(number)) is not None:
+                    stream.cut()
+            case EndCall(call, number, heard_out):
+                self._remember_end(call)
+                stream = self._streams.get(number)
+                tasks.create_task(self._end(call, stream, heard_out, client), name=f"end of {call[1]}")
+            case ForgetCall(call):
+                self._remember_end(call)
+            case EdgeHello() | StopEdge():
+                pass
+            case _:
+                assert_never(order)
+
+    def _carry(self, number: int, row: socket.socket) -> None:
+        stream = self._streams.get(number)
+        if stream is None:
+            row.close()  # gone again; the service is told so
+            return
+        before = self._carrying.get(stream.call)
+        self._carrying[stream.call] = stream
+        if before is not None:
+            before.drop()
+        stream.carry(row, before)
+
+    async def _end(
+        self, call: CallKey, stream: EdgeStream | None, heard_out: bool, client: aiohttp.ClientSession
+    ) -> None:
+        if stream is not None:
+            await stream.finish(heard_out=heard_out)
+        failure = await hang_up_by_rest(client, self._accounts[call[0]], call[1])
+        if failure is not None:
+            self._counts["hang_ups_failed"] += 1
+            self._note("media_stream_hang_up_failed", call=call[1], account=call[0], why=failure)
+        if stream is not None:
+            await stream.close()
+
+    def _remember_end(self, call: CallKey) -> None:
+        now = self._now()
+        self._carrying.pop(call, None)
+        self._ended[call] = now + ENDED_REMEMBERED_S
+        while self._ended and (len(self._ended) > ENDED_REMEMBERED or next(iter(self._ended.values())) < now):
+            self._ended.popitem(last=False)
+
+    async def _count(self) -> None:
+        told = -1
+        while True:
+            await asyncio.sleep(COUNT_EVERY_S)
+            if self._counts or told != self._sockets:
+                told = self._sockets
+                self._tell_counts()
+
+    def _tell_counts(self) -> None:
+        self._link.send(EdgeCounted(dict(self._counts), self._sockets))
+        self._counts.clear()
+
+    def _note(self, event: str, **fields: str) -> None:
+        self._link.send(EdgeNoted(event, True, fields))
+
+    # --- a carrier asks
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        account = self._accounts.get(request.match_info["account"])
+        if account is None or not account.answers:
+            raise web.HTTPNotFound
+        body = await request.read()
+        form = parse_qsl(body.decode(errors="replace"), keep_blank_values=True) if request.method == "POST" else []
+        if not await self._is_signed(account, request, body, form):
+            self._counts["answers_refused_signature"] += 1
+            self._note("media_stream_bad_signature", account=account.name, source=str(request.remote))
+            raise web.HTTPForbidden(text="The signature is wrong: see docs/run-the-service/media-streams.md.")
+        fields = dict(request.query) | dict(form)
+        call_id = fields.get("CallSid", "")
+        if not call_id:
+            raise web.HTTPBadRequest(text="There is no CallSid.")
+        self._counts["answers"] += 1
+        if (account.name, call_id) in self._ended:
+            return web.Response(text=hang_up(), content_type="text/xml")
+        token = issued(self._secret, account.name, call_id, int(time.time()) + self._settings.token_seconds)
+        # Not every carrier passes on the query of a stream's address: the token is part of its path.
+        stream_url = f"{_as_socket(self._settings.public_url)}{PATH}/{account.name}/{token}"
+        parameters = {
+            "called": fields.get("To", ""),
+            "caller": fields.get("From", ""),
+            "callerName": fields.get("CallerName", ""),
+        }
+        again = f"{self._settings.public_url}{PATH}/{account.name}/answer"
+        document = connect(account.carrier, account.codec, stream_url, parameters, again)
+        return web.Response(text=document, content_type="text/xml")
+
+    async def _is_signed(
+        self, account: StreamAccount, request: web.Request, body: bytes, form: list[tuple[str, str]]
+    ) -> bool:
+        assert account.signing_key is not None
+        if account.carrier != "telnyx":
+            url = self._settings.public_url + request.raw_path
+            return is_from_twilio(account.signing_key, url, form, request.headers)
+        if self._checking >= SIGNATURES_AT_ONCE:
+            self._counts["answers_refused_busy"] += 1
+            raise web.HTTPServiceUnavailable
+        self._checking += 1
+        try:
+            return await asyncio.to_thread(
+                is_from_telnyx, account.signing_key, body, dict(request.headers.items()), time.time()
+            )
+        finally:
+            self._checking -= 1
+
+    # --- a stream comes
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        account = self._accounts.get(request.match_info["account"])
+        bound_to = None if account is None else self._admitted(account, request.match_info["key"])
+        if account is None or bound_to is None:
+            self._counts["streams_refused_token"] += 1
+            raise web.HTTPForbidden(text="This address is not, or no longer, open.")
+        if self._sockets >= self._settings.max_streams:
+            self._counts["streams_refused_full"] += 1
+            raise web.HTTPServiceUnavailable(text="media_stream.max_streams are open.")
+        ws = web.WebSocketResponse(
+            max_msg_size=self._settings.max_message_bytes, heartbeat=PING_SECONDS, timeout=2.0, compress=False
+        )
+        await ws.prepare(request)
+        self._sockets += 1
+        try:
+            await self._carried(ws, account, bound_to, request)
+        finally:
+            self._sockets -= 1
+        return ws
+
+    def _admitted(self, account: StreamAccount, key: str) -> str | None:
+        """The one call that may come with this key, "" for any; None: none."""
+        if account.stream_key is not None and hmac.compare_digest(account.stream_key.encode(), key.encode()):
+            return ""
+        token = opened(self._secret, key)
+        if token is None or token.account != account.name:
+            return None
+        known = (account.name, token.call_id) in self._carrying
+        return token.call_id if known or time.time() <= token.expires_at else None
+
+    async def _carried(
+        self, ws: web.WebSocketResponse, account: StreamAccount, bound_to: str, request: web.Request
+    ) -> None:
+        dialect = self._dialects[account.carrier == "telnyx"]
+        started = await self._started(ws, dialect)
+        if started is None:
+            return
+        call = (account.name, started.call_id)
+        if bound_to and bound_to != started.call_id:
+            self._counts["streams_refused_token"] += 1
+            await ws.close(code=1008, message=b"this address is for another call")
+            return
+        if call in self._ended:
+            self._counts["streams_refused_ended"] += 1
+            await ws.close(message=b"the call is over")
+            return
+        number, self._next_stream = self._next_stream, self._next_stream + 1
+        stream = EdgeStream(
+            number,
+            call,
+            started,
+            dialect=dialect,
+            little_endian=account.l16_little_endian,
+            ws=ws,
+            link=self._link,
+            counts=self._counts,
+        )
+        self._streams[number] = stream
+        self._counts["streams_started"] += 1
+        self._link.send(_as_report(stream, request))
+        try:
+            await stream.run()
+        finally:
+            del self._streams[number]
+
+    async def _started(self, ws: web.WebSocketResponse, dialect: Dialect) -> Started | None:
+        """The start of the stream; None, and the socket closed, when it does not come."""
+        try:
+            async with asyncio.timeout(self._settings.start_within_seconds):
+                for _ in range(MESSAGES_BEFORE_START):
+                    message = await ws.receive()
+                    if message.type not in {WSMsgType.TEXT, WSMsgType.BINARY}:
+                        break
+                    fact = dialect.read(message.data)
+                    if isinstance(fact, Started):
+                        return fact
+                    if isinstance(fact, NotUnderstood):
+                        self._counts[f"odd_{fact.oddity}"] += 1
+        except TimeoutError:
+            pass
+        self._counts["streams_never_started"] += 1
+        await ws.close(code=1008, message=b"no start")
+        return None
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _as_report(stream: EdgeStream, request: web.Request) -> StreamStarted:
+    started = stream.started
+    peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+    return StreamStarted(
+        stream=stream.number,
+        call=stream.call,
+        stream_id=started.stream_id,
+        codec=started.codec,
+        called=started.called,
+        caller=started.caller,
+        caller_name=started.caller_name,
+        parameters=started.parameters,
+        source=(str(peer[0]), int(peer[1])) if peer else ("", 0),
+    )
+
+
+def _as_socket(url: str) -> str:
+    """The address of a WebSocket on the same server."""
+    return "ws" + url.removeprefix("http")
