@@ -110,11 +110,18 @@ def test_a_transfer_can_fail_and_come_back(app: str) -> None:
     text = said(app, "somebody", "/failed")
     assert "[transfer to +4921155669" in text
     assert text.count("Welcome") == 2
+    assert "'cause': 'busy'" in said(app, "somebody", "/failed busy", "/timeline")
+
+
+def test_the_target_of_a_transfer_can_answer_and_hang_up(app: str) -> None:
+    """(contract D15)"""
+    assert "The call is over" in said(app, "somebody", "/answered", "/ended")
+    assert "has not answered" in said(app, "/ended")
 
 
 def test_commands_that_make_no_sense_are_explained(app: str) -> None:
     assert "/silence 8" in said(app, "/help")
-    for line in ("/press", "/press x", "/silence", "/silence long", "/interrupt"):
+    for line in ("/press", "/press x", "/silence", "/silence long", "/interrupt", "/failed me"):
         assert f"{line.split()[0]} wants" in said(app, line)
     assert "There is no /dance. /help" in said(app, "/dance")
 

@@ -155,6 +155,43 @@ async def test_a_transfer_that_is_answered_ends_with_the_target(rehearse: Rehear
     assert kinds(call) == ["session_start", "session_end"]
 
 
+async def test_each_attempt_of_a_transfer_has_its_own_outcome(rehearse: Rehearse) -> None:
+    """Contract D15."""
+    transfer = Transfer(target_phone_number="+4930123456", caller_id_name="", caller_id_number="", timeout=20)
+    failures: list[Any] = []
+
+    def start(event: Any) -> Action:
+        failures.append(event.transfer_failed and (event.transfer_failed.cause, event.transfer_failed.sip_code))
+        return transfer
+
+    call = rehearse(Assistant(on_session_start=start))
+    await call.starts()
+    await call.transfer_fails("busy", 486)
+    await call.transfer_fails("no_answer")
+    await call.transfer_is_answered()
+    assert call.bridged
+    assert [attempt.target for attempt in call.transfers] == ["+4930123456"] * 3
+    assert failures == [None, ("busy", 486), ("no_answer", None)]
+    await call.target_hangs_up()
+    assert call.ended
+
+
+async def test_a_target_that_has_not_answered_cannot_hang_up(rehearse: Rehearse) -> None:
+    call = rehearse(Assistant(on_session_start=lambda event: "Hello"))
+    await call.starts()
+    with pytest.raises(RehearsalStuck, match="has not answered"):
+        await call.target_hangs_up()
+
+
+async def test_a_call_that_the_flow_places(rehearse: Rehearse) -> None:
+    """Contract D1."""
+    call = Rehearsal.to(Assistant(on_session_start=lambda event: f"Is this {event.session.phone_number}?"), "+49301")
+    await call.starts()
+    assert call.heard == ["Is this +49301?"]
+    session = call.events[0].session
+    assert (session.direction, session.from_phone_number) == ("outbound", "+4921155660")
+
+
 async def test_a_caller_who_hangs_up_is_gone(rehearse: Rehearse) -> None:
     call = rehearse(Assistant(on_session_start=lambda event: "A very long greeting indeed"))
     await call.starts()

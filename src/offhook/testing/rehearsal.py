@@ -54,6 +54,7 @@ from offhook.conversation.outputs import (
     StopLoop,
     StopPlayback,
 )
+from offhook.conversation.state_tables import Call
 from offhook.errors import OffhookError
 from offhook.protocol.actions import Action
 from offhook.protocol.events import Event
@@ -100,7 +101,7 @@ class Rehearsal:
         actions: every action that it answered.
         dropped: what of it did not run, with the reason (contract D17).
         background: whether a `mix_audio` loop is playing.
-        transfer: the order of the last `transfer`, or None.
+        transfers: every `transfer` that was started, in order; `transfer` is the last of them, or None.
     """
 
     def __init__(self, assistant: Assistant, settings: CallSettings | None = None, *, app_takes: float = 0.0) -> None:
@@ -111,7 +112,7 @@ class Rehearsal:
         self.actions: list[Action] = []
         self.dropped: list[Dropped] = []
         self.background = False
-        self.transfer: StartTransfer | None = None
+        self.transfers: list[StartTransfer] = []
         self._app_takes_ms = round(app_takes * 1000)
         self._core = Conversation(self.settings)
         self._now = 0
@@ -122,11 +123,26 @@ class Rehearsal:
         self._saying = ""
         self._timeline = Timeline()
 
+    @classmethod
+    def to(cls, assistant: Assistant, number: str = "+4915112345678", *, app_takes: float = 0.0) -> Self:
+        """A call that the flow places to `number`: its session is `outbound`, and about the recipient (contract D1)."""
+        session = CALLER.model_copy(
+            update={
+                "direction": "outbound",
+                "phone_number": number,
+                "from_phone_number": CALLER.to_phone_number,
+                "to_phone_number": number,
+            }
+        )
+        settings = CallSettings(session=session, began_at=BEGAN_AT, sends_speech_started=True)
+        return cls(assistant, settings, app_takes=app_takes)
+
     # --- what the caller does
 
     async def starts(self) -> Self:
-        """The caller dials, and the call is connected. The greeting has begun, and has not been waited for."""
-        await self._give(CallOffered())
+        """The caller dials, and the call is connected; in a call that we place (`to`), the recipient answers. The
+        greeting has begun, and has not been waited for."""
+        await self._give(CallConnected() if self.settings.session.direction == "outbound" else CallOffered())
         await self._until(lambda: self._connected, "be connected")
         return self
 
@@ -184,21 +200,37 @@ class Rehearsal:
 
     async def transfer_is_answered(self) -> None:
         """The target of the transfer answers: caller and target are bridged."""
-        await self._until(lambda: self.transfer is not None or self.ended, "be transferred")
+        await self._until(self._transferring, "be transferred")
         await self._give(TransferAnswered())
 
-    async def transfer_fails(self, cause: str = "no_answer") -> None:
-        """The target cannot be reached: `no_answer`, `busy`, `rejected`, `failed` or `not_allowed` (contract D15)."""
-        await self._until(lambda: self.transfer is not None or self.ended, "be transferred")
-        await self._give(TransferFailed(cause))
+    async def transfer_fails(self, cause: str = "no_answer", sip_code: int | None = None) -> None:
+        """The target cannot be reached: `no_answer`, `busy`, `rejected`, `failed` or `not_allowed` (contract D15), with
+        the SIP status that said so."""
+        await self._until(self._transferring, "be transferred")
+        await self._give(TransferFailed(cause, sip_code))
         await self._run_to(self._now)
 
     async def target_hangs_up(self) -> None:
         """The target of a bridged transfer ends the call."""
+        if not self.bridged:
+            raise self._stuck("The target cannot hang up: it has not answered.", "Use transfer_is_answered() before.")
         await self._give(TransferEnded())
         await self._run_to(self._now)
 
+    def _transferring(self) -> bool:
+        return self.ended or self._core.states["call"] == Call.TRANSFERRING
+
     # --- what can be asked
+
+    @property
+    def transfer(self) -> StartTransfer | None:
+        """The last transfer."""
+        return self.transfers[-1] if self.transfers else None
+
+    @property
+    def bridged(self) -> bool:
+        """Whether the caller is talking to the target of a transfer."""
+        return self._core.states["call"] == Call.BRIDGED
 
     @property
     def now(self) -> float:
@@ -297,7 +329,7 @@ class Rehearsal:
                 self.heard.append(f"[key {digit}]")
                 self._later(DigitSent(digit))
             case StartTransfer():
-                self.transfer = order
+                self.transfers.append(order)
             case StartLoop(audio):
                 self.background = wav_ms(audio) is not None
             case StopLoop():

@@ -19,13 +19,17 @@ HELP: Final = """Each line is something you say. Besides:
   /press 1          press keys
   /silence 8        say nothing for 8 seconds
   /interrupt text   say it into what the assistant is saying
-  /answered  /failed  what becomes of a transfer
+  /answered  /failed busy  what becomes of a transfer (busy, rejected, no_answer, failed)
+  /ended            the target of a transfer hangs up
   /timeline         the whole call so far
   /quit             hang up (Ctrl-D too)"""
+
+CAUSES: Final = ("busy", "rejected", "no_answer", "failed", "not_allowed")
 
 WANTED: Final = {
     "/press": "/press wants keys, such as: /press 1#",
     "/silence": "/silence wants seconds, such as: /silence 8",
+    "/failed": f"/failed wants a cause, such as: /failed busy ({', '.join(CAUSES)}).",
     "/interrupt": "/interrupt wants what you say, such as: /interrupt one moment",
 }
 
@@ -91,8 +95,10 @@ class Chat:
                 self._do(lambda: self._call.interrupts(rest))
             case "/answered":
                 self._do(self._call.transfer_is_answered)
-            case "/failed":
-                self._do(self._call.transfer_fails)
+            case "/failed" if not rest or rest in CAUSES:
+                self._do(lambda: self._call.transfer_fails(rest or "no_answer"))
+            case "/ended":
+                self._do(self._call.target_hangs_up)
             case _ if command.startswith("/"):
                 reason = WANTED.get(command, f"There is no {command}.")
                 self._terminal.line(f"  ! {reason} /help shows all.", "yellow")
