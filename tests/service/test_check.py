@@ -103,6 +103,14 @@ def test_a_trunk_whose_name_is_not_known_fails() -> None:
     assert "no-such-host.invalid" in failures(check.here(settings(text), bind=False))["trunk[carrier]"].said
 
 
+async def test_a_registrar_whose_name_is_not_known_fails_and_one_that_is_known_says_where_it_is(app_url: str) -> None:
+    trunk = '[[trunk]]\nname = "{}"\nregistrar = "{}"\nusername = "alice"\n'
+    text = trunk.format("lost", "no-such-host.invalid:5060") + trunk.format("found", "127.0.0.1") + flow(app_url)
+    found = {finding.what: finding for finding in await check.elsewhere(settings(text))}
+    assert "sip.dns_servers" in (found["trunk[lost].registrar"].remedy or "")
+    assert found["trunk[found].registrar"] == check.Finding("trunk[found].registrar", "registers at udp:127.0.0.1:5060")
+
+
 async def test_an_app_that_listens_can_be_reached(app_url: str) -> None:
     (finding,) = await check.elsewhere(settings(flow(app_url)))
     assert finding.remedy is None

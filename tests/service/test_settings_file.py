@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from offhook.errors import SettingsInvalid
 from offhook.service.contradictions import doubts
 from offhook.service.setting_mistakes import COMMAND_LINE, SettingMistake, SettingsMistaken
-from offhook.service.setting_types import HostPort, ListenAddress, PortRange
+from offhook.service.setting_types import HostPort, ListenAddress, PortRange, SipDomain
 from offhook.service.settings import Settings
 from offhook.service.settings_file import from_tree, load, loads
 
@@ -342,17 +342,23 @@ REGISTERED = '[[trunk]]\nname = "carrier"\nregistrar = "{}"\nusername = "4921155
 @pytest.mark.parametrize(
     ("written", "host", "port"),
     [
-        ("sip.example.net", "sip.example.net", 5060),
+        ("sip.example.net", "sip.example.net", None),
         ("sip.example.net:5070", "sip.example.net", 5070),
-        ("192.0.2.1", "192.0.2.1", 5060),
-        ("2001:db8::1", "2001:db8::1", 5060),
+        ("192.0.2.1", "192.0.2.1", None),
+        ("2001:db8::1", "2001:db8::1", None),
         ("[2001:db8::1]:5070", "2001:db8::1", 5070),
     ],
 )
-def test_a_registrar_is_a_host_with_or_without_a_port(written: str, host: str, port: int) -> None:
+def test_a_registrar_is_a_domain_or_a_host_with_a_port(written: str, host: str, port: int | None) -> None:
     (trunk,) = loads(REGISTERED.format(written), {}).trunks
-    assert trunk.registrar == HostPort(host, port)
-    assert (trunk.hosts, trunk.transport, trunk.expires_seconds, trunk.keep_alive_seconds) == ((), "udp", 600, 25)
+    assert trunk.registrar == SipDomain(host, port)
+    assert (trunk.hosts, trunk.transport, trunk.expires_seconds, trunk.keep_alive_seconds) == ((), None, 600, 25)
+
+
+def test_dns_servers_are_addresses_with_or_without_a_port() -> None:
+    servers = loads('[sip]\ndns_servers = ["192.0.2.53", "127.0.0.1:5353", "2001:db8::53"]', {}).sip.dns_servers
+    assert servers == (HostPort("192.0.2.53", 53), HostPort("127.0.0.1", 5353), HostPort("2001:db8::53", 53))
+    assert mistakes('[sip]\ndns_servers = "dns.example.net"').keys() == {"sip.dns_servers[0]"}
 
 
 @pytest.mark.parametrize(
@@ -361,7 +367,10 @@ def test_a_registrar_is_a_host_with_or_without_a_port(written: str, host: str, p
         (REGISTERED.format("sip:sip.example.net"), "trunk[carrier].registrar"),
         (REGISTERED.format("sip.example.net:0"), "trunk[carrier].registrar"),
         ('[[trunk]]\nname = "carrier"\nregistrar = "sip.example.net"', "trunk[carrier].username"),
-        ('[sip]\nlisten = "tcp:127.0.0.1:0"\n' + REGISTERED.format("sip.example.net"), "trunk[carrier].transport"),
+        (
+            '[sip]\nlisten = "tcp:127.0.0.1:0"\n' + REGISTERED.format("sip.example.net") + 'transport = "udp"',
+            "trunk[carrier].transport",
+        ),
         (REGISTERED.format("sip.example.net") + "expires_seconds = 5", "trunk[carrier].expires_seconds"),
         ('[[trunk]]\nname = "carrier"', "trunk[carrier].hosts"),
     ],

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 
 from offhook.errors import OffhookError
-from offhook.service.setting_types import HostPort, IpNetwork
+from offhook.service.setting_types import IpNetwork
 from offhook.service.settings import Settings, Trunk
 
 
@@ -22,11 +22,6 @@ def trunk_networks(trunk: Trunk) -> Iterator[IpNetwork]:
             yield ip_network(host, strict=False)
         except ValueError:
             yield from _looked_up(trunk, host)
-
-
-def registrar_networks(trunk: Trunk, registrar: HostPort) -> Iterator[IpNetwork]:
-    """The addresses of the trunk's registrar, as they are known at the moment."""
-    yield from _looked_up(trunk, registrar.host)
 
 
 def _looked_up(trunk: Trunk, host: str) -> Iterator[IpNetwork]:

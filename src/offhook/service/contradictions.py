@@ -73,7 +73,7 @@ def _registrations(settings: Settings) -> Iterator[SettingMistake]:
         if not trunk.username:
             remedy = "Write the account's user, as the carrier gave it."
             yield SettingMistake(f"{section}.username", "It is missing, and a registrar is set.", remedy)
-        if trunk.transport not in transports:
+        if trunk.transport is not None and trunk.transport not in transports:
             kind = trunk.transport
             problem = f"It is '{kind}', and sip.listen has no address of that kind."
             yield SettingMistake(f"{section}.transport", problem, f'Add "{kind}:0.0.0.0:5060" to sip.listen.')

@@ -14,7 +14,7 @@ from offhook.protocol.speech_options import is_language
 
 T = TypeVar("T")
 IpNetwork: TypeAlias = IPv4Network | IPv6Network
-SIP_PORT: Final = 5060
+DNS_PORT: Final = 53
 _HOST_NAME = re.compile(
     r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)*\.?", re.IGNORECASE
 )
@@ -29,6 +29,17 @@ class HostPort:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class SipDomain:
+    """A SIP domain, or one server of it; without a port as its DNS says (RFC 3263)."""
+
+    host: str
+    port: int | None = None
+
+    def __str__(self) -> str:
+        return self.host if self.port is None else str(HostPort(self.host, self.port))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +113,27 @@ def is_host(text: str) -> bool:
 
 
 def as_registrar(written: object) -> object:
-    """`host`, `host:port` or `[v6]:port` as a HostPort; without a port it is that of SIP."""
+    """`domain`, `host:port` or `[v6]:port` as a SipDomain."""
     if not isinstance(written, str):
         return written
     found = _host_and_port(written)
     bare = written.strip().removeprefix("[").removesuffix("]")
     if found is None and is_host(bare):
-        found = HostPort(bare, SIP_PORT)
+        return SipDomain(bare)
     if found is None or not is_host(found.host) or not found.port:
-        _refuse(f"'{written}' is not a registrar.", 'Write a host, or host and port: "sip.example.net:5060".')
+        _refuse(f"'{written}' is not a registrar.", 'Write a domain, or host and port: "sip.example.net:5060".')
+    return SipDomain(found.host, found.port)
+
+
+def as_dns_server(written: object) -> object:
+    """`address` or `address:port` as a HostPort; without a port it is that of the DNS."""
+    if not isinstance(written, str):
+        return written
+    found = _host_and_port(written) or HostPort(written.strip().removeprefix("[").removesuffix("]"), DNS_PORT)
+    try:
+        ip_address(found.host)
+    except ValueError:
+        _refuse(f"'{written}' is not the address of a DNS server.", 'Write an IP address, such as "192.0.2.53".')
     return found
 
 

@@ -19,6 +19,8 @@ from offhook.service.setting_types import (
     ListenAddress,
     Network,
     PortRange,
+    SipDomain,
+    as_dns_server,
     as_host_port,
     as_listen_address,
     as_port_range,
@@ -81,6 +83,9 @@ class Sip(Section):
     passes on calls from elsewhere, and make the proxy a trunk."""
     deny_from: Listed[Network] = ()
     """Networks that are never listened to or answered, whatever else allows them."""
+    dns_servers: Listed[Annotated[HostPort, BeforeValidator(as_dns_server)]] = ()
+    """DNS servers that trunks are looked up at (NAPTR, SRV, addresses), `address` or `address:port`. None: those of the
+    machine."""
 
 
 class Speech(Section):
@@ -138,8 +143,9 @@ class Trunk(Section):
 
     name: str = Field(min_length=1)
     """How it is called in logs."""
-    registrar: Annotated[HostPort | None, BeforeValidator(as_registrar)] = None
-    """Host to register at, with or without `:port`. Its addresses may call. None: the service does not register."""
+    registrar: Annotated[SipDomain | None, BeforeValidator(as_registrar)] = None
+    """Domain to register at, whose DNS says where (RFC 3263); `host:port`: just there. Its addresses may call. None:
+    the service does not register."""
     hosts: Annotated[Listed[str], AfterValidator(_hosts_or_registrar)] = Field(default=(), validate_default=True)
     """Addresses, networks or host names that its calls come from, beside the registrar; looked up at the start."""
     username: str | None = None
@@ -148,8 +154,9 @@ class Trunk(Section):
     """Answers the registrar's challenge (digest)."""
     auth_username: str | None = None
     """The user that the password belongs to, where the carrier gives another one. None: `username`."""
-    transport: Literal["udp", "tcp"] = "udp"
-    """How to reach the registrar: `udp` or `tcp`; `sip.listen` must have an address of that kind."""
+    transport: Literal["udp", "tcp"] | None = None
+    """How to reach it: `udp` or `tcp`; `sip.listen` must have an address of that kind. None: as its DNS says, and `udp`
+    when it says nothing."""
     expires_seconds: int = Field(default=600, ge=30, le=86400)
     """For how long to register. The registrar decides in the end; it is refreshed at 80 % of that."""
     keep_alive_seconds: int = Field(default=25, ge=0, le=3600)

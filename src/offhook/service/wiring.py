@@ -34,8 +34,8 @@ from offhook.service.engine_names import engine_named
 from offhook.service.flow_book import FlowBook
 from offhook.service.flow_terms import call_settings
 from offhook.service.prompt_fetch import PromptFetch
-from offhook.service.setting_types import HostPort
-from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Limits, Settings, Speech, Trunk
+from offhook.service.setting_types import SipDomain
+from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Limits, Settings, Sip, Speech, Trunk
 from offhook.service.settings import Flow as FlowSettings
 from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
 from offhook.speech.synthesizer import Synthesizer
@@ -50,7 +50,9 @@ from offhook.transports.media_stream.listener import MediaStreamListener
 from offhook.transports.media_stream.settings import StreamAccount, StreamSettings
 from offhook.transports.sip.account import Account
 from offhook.transports.sip.front_door import RequestLimits
+from offhook.transports.sip.hop import host_and_port
 from offhook.transports.sip.listener import SipListener
+from offhook.transports.sip.server_location import TRANSPORTS, ServerLocation, ServersNotFound
 
 logger = structlog.get_logger()
 
@@ -137,6 +139,7 @@ async def sip_listeners(settings: Settings) -> list[SipListener]:
             max_calls=settings.limits.max_calls + SPARE_SIP_CALLS,
             codecs=[Codec(name) for name in settings.sip.codecs],
             accounts=[_account(trunk, trunk.registrar) for trunk in settings.trunks if trunk.registrar is not None],
+            dns_servers=[(server.host, server.port) for server in settings.sip.dns_servers],
         )
     ]
 
@@ -184,7 +187,29 @@ def _media_stream_listeners(settings: Settings) -> list[MediaStreamListener]:
     return [MediaStreamListener(told, where, grace_seconds=streams.grace_seconds)]
 
 
-def _account(trunk: Trunk, registrar: HostPort) -> Account:
+async def servers_of(trunk: Trunk, sip: Sip) -> list[str]:
+    """Where requests of this trunk's registrar go at the moment, such as `tls:192.0.2.1:5061`; none without a
+    registrar. Raises OffhookError when it cannot be found."""
+    if trunk.registrar is None:
+        return []
+    location = ServerLocation([(server.host, server.port) for server in sip.dns_servers])
+    spoken = {address.transport for address in sip.listen}
+    usable = [each for each in TRANSPORTS if each in spoken]
+    try:
+        found = await location.find(
+            trunk.registrar.host, trunk.registrar.port, trunk.transport, transports=usable or TRANSPORTS
+        )
+    except ServersNotFound as error:
+        raise OffhookError(
+            f"No server of '{trunk.registrar}' is known: {error}.",
+            remedy=f"Correct trunk[{trunk.name}].registrar. Does the DNS of this machine, or sip.dns_servers, work?",
+            code="trunk_unknown",
+            retryable=True,
+        ) from error
+    return [f"{target.transport}:{host_and_port(*target.address)}" for target in found]
+
+
+def _account(trunk: Trunk, registrar: SipDomain) -> Account:
     return Account(
         name=trunk.name,
         host=registrar.host,

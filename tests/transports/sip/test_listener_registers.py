@@ -11,6 +11,7 @@ from offhook.transports.sip.account import Account
 from offhook.transports.sip.listener import SipListener
 from offhook.transports.sip.message import SipRequest, SipResponse, parse_message
 from tests.transports.sip.conftest import Phone
+from tests.transports.sip.name_server import NameServer
 
 
 class Registrar:
@@ -55,9 +56,12 @@ async def listener_at(registrar: Registrar) -> AsyncIterator[Callable[..., SipLi
     """Listeners with an account at the registrar, stopped at the end."""
     made: list[SipListener] = []
 
-    def build(host: str = "127.0.0.1", *, listen: str = "udp:127.0.0.1:0") -> SipListener:
-        account = Account("carrier", host, "alice", "secret", port=registrar.port)
-        made.append(SipListener([listen], accounts=[account], accepts_loopback=False))
+    def build(
+        host: str = "127.0.0.1", *, listen: str = "udp:127.0.0.1:0", name_server: NameServer | None = None
+    ) -> SipListener:
+        account = Account("carrier", host, "alice", "secret", port=None if name_server else registrar.port)
+        dns = [("127.0.0.1", name_server.port)] if name_server else []
+        made.append(SipListener([listen], accounts=[account], accepts_loopback=False, dns_servers=dns))
         return made[-1]
 
     yield build
@@ -88,6 +92,22 @@ async def test_a_listener_on_every_address_names_the_one_that_the_registrar_reac
     await listener.start()
     contact = (await registrar.accept()).headers.get("Contact") or ""
     assert re.match(rf"<sip:alice@127\.0\.0\.1:{listener.addresses[0].port}>", contact)
+
+
+async def test_the_registrar_is_where_the_dns_of_its_domain_says(
+    registrar: Registrar, listener_at: Callable[..., SipListener]
+) -> None:
+    """RFC 3263: NAPTR names the SRV record, that the server and its port."""
+    records = f"""
+@ IN NAPTR 10 10 "s" "SIP+D2U" "" _sip._udp
+_sip._udp IN SRV 10 0 {registrar.port} server
+server IN A 127.0.0.1
+"""
+    async with NameServer(records) as name_server:
+        listener = listener_at("example.net", name_server=name_server)
+        await listener.start()
+        request = await registrar.accept()
+    assert request.uri == "sip:example.net"
 
 
 async def test_stopping_ends_the_binding(registrar: Registrar, listener_at: Callable[..., SipListener]) -> None:

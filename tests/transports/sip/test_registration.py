@@ -134,7 +134,7 @@ def test_a_challenge_is_answered_with_the_next_number_in_the_same_series() -> No
     assert second.branch != first.branch
     assert 'username="4921155660"' in header(second, "Authorization")
     exchange.accept()
-    assert exchange.last == Registered(exchange.registration.account, 600)
+    assert exchange.last == Registered(exchange.registration.account, 600, Hop("udp", 1, FIRST))
     assert exchange.registration.registered
 
 
@@ -229,10 +229,56 @@ def test_silence_is_waited_for_as_timer_f_says_then_longer_and_longer_but_never_
     assert waits == [2500, 5000, 10_000, 20_000, 25_000, 25_000, 25_000]
 
 
-def test_the_next_attempt_goes_to_the_next_address() -> None:
+def test_a_server_that_is_silent_for_5_s_is_left_for_the_next_one_at_once() -> None:
+    """RFC 3263 4.3. Timer F is for the last one; then all of them are looked up again."""
     exchange = Exchange(addresses=(FIRST, SECOND)).start()
-    exchange.wait(32_000 + 2000)
-    assert [hop.address for hop in (exchange.hops[0], exchange.hops[-1])] == [FIRST, SECOND]
+    exchange.wait(4999)
+    assert {hop.address for hop in exchange.hops} == {FIRST}
+    exchange.wait(1)
+    assert exchange.trouble().again_in_ms == 0
+    assert exchange.trouble().hop == Hop("udp", 1, FIRST)
+    assert exchange.hops[-1].address == SECOND
+    exchange.wait(31_999)
+    assert len(exchange.told) == 1
+    exchange.wait(1)
+    assert exchange.trouble().again_in_ms == 2000
+    exchange.wait(2000)
+    assert exchange.hops[-1].address == FIRST
+
+
+def test_a_server_that_is_busy_is_left_for_the_next_one_and_one_that_refuses_is_not() -> None:
+    exchange = Exchange(addresses=(FIRST, SECOND)).start()
+    exchange.answer(503, "Retry-After: 120")
+    assert exchange.hops[-1].address == SECOND
+    exchange.answer(503, "Retry-After: 120")
+    assert exchange.trouble().again_in_ms == 120_000
+    exchange = Exchange(addresses=(FIRST, SECOND)).start()
+    exchange.answer(403)
+    assert (len(exchange.hops), exchange.trouble().again_in_ms) == (1, 60_000)
+
+
+def test_registered_at_the_second_server_it_stays_there_and_begins_anew_when_it_is_lost() -> None:
+    exchange = Exchange("tcp", addresses=(FIRST, SECOND)).start()
+    exchange.disconnect(FIRST)
+    exchange.accept()
+    assert exchange.last == Registered(exchange.registration.account, 600, Hop("tcp", 1, SECOND))
+    exchange.wait(25_000)
+    assert exchange.hops[-1].address == SECOND
+    exchange.disconnect(FIRST)
+    assert exchange.registration.registered
+    exchange.disconnect(SECOND)
+    assert (exchange.trouble().lost, exchange.trouble().again_in_ms) == (True, 2000)
+    exchange.wait(2000)
+    assert exchange.hops[-1].address == FIRST
+
+
+def test_a_registrar_whose_name_is_gone_is_not_asked_at_its_old_servers() -> None:
+    exchange = Exchange(addresses=(FIRST, SECOND)).start()
+    exchange.answer(403)
+    exchange.known = False
+    exchange.wait(60_000)
+    assert exchange.trouble().hop is None
+    assert len(exchange.hops) == 1
 
 
 def test_jitter_spreads_attempts_by_a_quarter() -> None:

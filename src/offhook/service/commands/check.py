@@ -15,15 +15,16 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from offhook.errors import ExtraMissing, OffhookError, SettingsInvalid
-from offhook.service.allowed_sources import registrar_networks, trunk_networks
+from offhook.service.allowed_sources import trunk_networks
 from offhook.service.commands.options import CheckOptions
 from offhook.service.commands.terminal import Terminal
 from offhook.service.engine_names import engine_named
 from offhook.service.http_server import bound
 from offhook.service.media_stream_settings import MediaStreamAccount
 from offhook.service.setting_types import HostPort
-from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Flow, Settings, Trunk
+from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Flow, Settings, Sip, Trunk
 from offhook.service.settings_file import load
+from offhook.service.wiring import servers_of
 
 # Each engine's library, and the extra that brings it.
 LIBRARIES: Final = {"pocketsphinx": ("pocketsphinx", "server"), "espeak": ("espeakng_loader", "espeak")}
@@ -60,10 +61,10 @@ def run(options: CheckOptions, terminal: Terminal) -> int:
 def here(settings: Settings, *, bind: bool) -> list[Finding]:
     """What this machine must have: ports, engines, a folder to write, files to open, flows to serve."""
     findings = [_tried("flows", partial(_flows, settings)), _tried("open files", partial(_open_files, settings))]
-    findings += (_tried(f"trunk[{trunk.name}]", partial(_trunk, trunk)) for trunk in settings.trunks)
     findings += (
         _tried(f"media_stream.account[{a.name}]", partial(_streams_of, a)) for a in settings.media_stream.accounts
     )
+    findings += (_tried(f"trunk[{trunk.name}]", partial(_trunk, trunk)) for trunk in settings.trunks if trunk.hosts)
     for flow in settings.flows:
         findings += (_tried(f"flow[{flow.id}].{kind}", engine) for kind, engine in _engines(settings, flow))
     folder = settings.storage.call_logs
@@ -75,11 +76,14 @@ def here(settings: Settings, *, bind: bool) -> list[Finding]:
 
 
 async def elsewhere(settings: Settings) -> list[Finding]:
-    """What must be reachable: every flow's app and its second app, by a connection that carries no event."""
+    """What must be reachable: every flow's app and its second app, by a connection that carries no event; and the
+    registrars, by name."""
     places = [(f"flow[{flow.id}].app", flow.app, flow) for flow in settings.flows]
     places += [(f"flow[{f.id}].fallback.url", f.fallback.url, f) for f in settings.flows if f.fallback.url]
     async with asyncio.TaskGroup() as tasks:
         tries = [tasks.create_task(_reach(what, url, flow.connect_within_seconds)) for what, url, flow in places]
+        registrars = [trunk for trunk in settings.trunks if trunk.registrar is not None]
+        tries += [tasks.create_task(_registrar(trunk, settings.sip)) for trunk in registrars]
     return [task.result() for task in tries]
 
 
@@ -112,11 +116,16 @@ def _open_files(settings: Settings) -> str:
 
 
 def _trunk(trunk: Trunk) -> str:
-    networks = list(trunk_networks(trunk))
-    if trunk.registrar is not None:
-        networks += registrar_networks(trunk, trunk.registrar)
-    registers = "" if trunk.registrar is None else f"registers at {trunk.registrar} ({trunk.transport}); "
-    return f"{registers}calls come from " + ", ".join(str(network) for network in dict.fromkeys(networks))
+    return "calls come from " + ", ".join(str(network) for network in dict.fromkeys(trunk_networks(trunk)))
+
+
+async def _registrar(trunk: Trunk, sip: Sip) -> Finding:
+    what = f"trunk[{trunk.name}].registrar"
+    try:
+        servers = await servers_of(trunk, sip)
+    except OffhookError as error:
+        return Finding(what, error.message, error.remedy)
+    return Finding(what, f"registers at {', '.join(servers)}")
 
 
 def _streams_of(account: MediaStreamAccount) -> str:

@@ -15,6 +15,7 @@ Read first: `user_agent` (what happens to a message), then `call` (what happens 
     registration    being registered at one registrar         account     at which, as whom
     register_request    what is asked of it                   digest      RFC 7616, the client's side
     registration_trouble    why not, and how long to wait     deadlines   those of all machines
+    server_location     where a domain's servers are (RFC 3263)    bound_address    where we listen
     registration_log    what is said about it
 
 All times are `Ms`: integer milliseconds on one monotonic clock, handed in as `now`.

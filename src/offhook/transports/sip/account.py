@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from offhook.transports.sip.hop import DEFAULT_PORT, Hop
+from offhook.transports.sip.hop import Hop, host_and_port
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
     """Who to be at which registrar.
 
+    `host` is the SIP domain; `port` and `transport` None: as its DNS says (RFC 3263; `udp` when it says nothing).
     `username` is the user of the address of record and of our contact, `auth_username` the one that the password
     belongs to (None: the same). `expires_s` is asked for, the registrar decides; every `keep_alive_s` the registrar is
     asked for our binding (0: never).
@@ -18,11 +19,17 @@ class Account:
     host: str
     username: str
     password: str = field(repr=False)
-    port: int = DEFAULT_PORT
+    port: int | None = None
     auth_username: str | None = None
-    transport: str = "udp"
+    transport: str | None = None
     expires_s: int = 600
     keep_alive_s: int = 25
+
+    @property
+    def place(self) -> str:
+        """Where the registrar is, as the settings say it."""
+        host = self.host if self.port is None else host_and_port(self.host, self.port)
+        return host if self.transport is None else f"{self.transport}:{host}"
 
 
 @dataclass(frozen=True, slots=True)

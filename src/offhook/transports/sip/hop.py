@@ -38,6 +38,9 @@ class Hop:
     def reliable(self) -> bool:
         return self.transport != "udp"
 
+    def __str__(self) -> str:
+        return f"{self.transport}:{host_and_port(*self.address)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Send:

@@ -3,22 +3,22 @@
 import asyncio
 import contextlib
 import random
-import socket
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import structlog
 
-from offhook.errors import OffhookError, SettingsInvalid
+from offhook.errors import OffhookError
 from offhook.media.messages import Codec
 from offhook.transports.call_leg import CallLeg, LegEnded
 from offhook.transports.sip.account import Account, Path
 from offhook.transports.sip.admission import NO_TRUNKS, Admission, LogAllowance, Source, Standing
+from offhook.transports.sip.bound_address import BoundAddress, parse_address
 from offhook.transports.sip.call import Call, Happened
 from offhook.transports.sip.endpoints import TcpConnection, UdpEndpoint, bind, local_host
 from offhook.transports.sip.front_door import FrontDoor, RequestLimits
-from offhook.transports.sip.hop import Flow, Hop, Ms, Send, host_and_port
+from offhook.transports.sip.hop import Flow, Hop, Ms, Send
 from offhook.transports.sip.leg import SipLeg
 from offhook.transports.sip.offer_answer import CODECS
 from offhook.transports.sip.orders import Answer, Order
@@ -27,13 +27,13 @@ from offhook.transports.sip.registration import LookUp, NotRegistered, Registere
 from offhook.transports.sip.registration_log import log_registration, log_unanswered
 from offhook.transports.sip.request_checks import Refusal
 from offhook.transports.sip.sdes import SrtpRules
+from offhook.transports.sip.server_location import TRANSPORTS, ServerLocation, ServersNotFound, Target
 from offhook.transports.sip.user_agent import MAX_CALLS, CallArrived, Outcome, UserAgent
 
 MAX_CONNECTIONS: Final = 1000
 MAX_STRANGERS_CONNECTIONS: Final = 16
 MAX_CONNECTS: Final = 32
 CONNECT_WITHIN_S: Final = 5.0
-LOOK_UP_WITHIN_S: Final = 10.0
 LINGER_S: Final = 2.0
 # Links count from 1.
 NO_LINK: Final = 0
@@ -41,18 +41,6 @@ BACKLOG: Final = 256
 RESPONSE: Final = b"SIP/"
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class BoundAddress:
-    """Where the listener listens: `udp` or `tcp`, host, port as bound."""
-
-    transport: str
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.transport}:{host_and_port(self.host, self.port)}"
 
 
 class SipListener:
@@ -70,6 +58,7 @@ class SipListener:
         codecs: what may be spoken, in the order of preference (see offer_answer).
         srtp: whether media is encrypted, for all and by trunk.
         accounts: where to be registered, from `start` to `stop`. Their registrars may call.
+        dns_servers: addresses and ports of DNS servers; none: those of the machine.
 
     Raises:
         SettingsInvalid: an address or a network cannot be read.
@@ -89,8 +78,9 @@ class SipListener:
         codecs: Sequence[Codec] = CODECS,
         srtp: SrtpRules = SrtpRules(),  # noqa: B008 -- a frozen value
         accounts: Sequence[Account] = (),
+        dns_servers: Sequence[tuple[str, int]] = (),
     ) -> None:
-        self._listen = [_parse_address(text) for text in listen]
+        self._listen = [parse_address(text) for text in listen]
         self._advertise = advertise
         self._admission = Admission(
             accepts_from, accepts_loopback=accepts_loopback, denies_from=denies_from, trunks=trunks
@@ -98,6 +88,7 @@ class SipListener:
         self._door = FrontDoor(self._admission, limits)
         self._agent = UserAgent(max_calls=max_calls, codecs=codecs, srtp=srtp, door=self._door)
         self._agent.registrations = tuple(Registration(account, random.random) for account in accounts)
+        self._location = ServerLocation(dns_servers)
         self._allowance = LogAllowance()
         self._legs: dict[Call, SipLeg] = {}
         self._arrived: asyncio.Queue[SipLeg | None] = asyncio.Queue()
@@ -304,6 +295,7 @@ class SipListener:
                 self._begin(self._look_up(outcome.registration))
             elif isinstance(outcome, Registered | NotRegistered | Unregistered):
                 log_registration(outcome)
+                self._note_server(outcome)
             else:
                 self._note(outcome.event, flow.remote if flow else None, detail=outcome.detail)
         if self._agent.awaits_answers:
@@ -378,23 +370,32 @@ class SipListener:
 
     async def _look_up(self, registration: Registration) -> None:
         account = registration.account
-        kind = socket.SOCK_DGRAM if account.transport == "udp" else socket.SOCK_STREAM
         try:
-            async with asyncio.timeout(LOOK_UP_WITHIN_S):
-                found = await asyncio.get_running_loop().getaddrinfo(account.host, account.port, type=kind)
-        except (OSError, UnicodeError, TimeoutError) as error:
+            targets = await self._location.find(account.host, account.port, account.transport, transports=self._spoken)
+        except ServersNotFound as error:
             now = self._now()
-            effects = registration.not_found(str(error) or f"no answer within {LOOK_UP_WITHIN_S:g} s", now)
+            effects = registration.not_found(str(error), now)
         else:
-            addresses = list(dict.fromkeys((str(entry[4][0]), account.port) for entry in found))
-            self._admission.admit(account.name, [host for host, _ in addresses])
-            paths = [path for address in addresses if (path := self._path_to(address, account.transport)) is not None]
+            self._admission.admit(account.name, [target.address[0] for target in targets])
+            paths = [path for target in targets if (path := self._path_to(target)) is not None]
             now = self._now()
             effects = registration.found(paths, now)
         self._carry_out(self._agent.settle_registration(registration, effects, now), now)
 
-    def _path_to(self, address: tuple[str, int], transport: str) -> Path | None:
-        """How to reach this address from where we listen; None when we do not listen on its kind of address."""
+    def _note_server(self, outcome: Registered | NotRegistered | Unregistered) -> None:
+        """Whoever looks for servers next begins with another one."""
+        if isinstance(outcome, NotRegistered) and outcome.hop is not None and outcome.trouble.try_elsewhere:
+            self._location.avoid(Target(outcome.hop.transport, outcome.hop.address))
+
+    @property
+    def _spoken(self) -> tuple[str, ...]:
+        """The transports that we listen on, the one that is wanted first."""
+        bound = {each.transport for each in self._bound}
+        return tuple(each for each in TRANSPORTS if each in bound)
+
+    def _path_to(self, target: Target) -> Path | None:
+        """How to reach this target from where we listen; None when we do not listen on its kind of address."""
+        transport, address = target.transport, target.address
         wide = ":" in address[0]
         bound = next((each for each in self._bound if each.transport == transport and (":" in each.host) == wide), None)
         if bound is None:
@@ -429,15 +430,3 @@ class SipListener:
         if left_out is not None:
             more = {"left_out": left_out} if left_out else {}
             _log.warning(event, source=remote, **details, **more)
-
-
-def _parse_address(text: str) -> BoundAddress:
-    transport, _, rest = text.partition(":")
-    host, _, port = rest.rpartition(":")
-    usable = port.isascii() and port.isdigit() and int(port[:6]) < 65536
-    if transport not in {"udp", "tcp"} or not host.strip("[]") or not usable:
-        raise SettingsInvalid(
-            f"sip.listen names {text!r}, which is no address.",
-            remedy='Write transport, address and port, as in "udp:0.0.0.0:5060" or "tcp:[::1]:5060".',
-        )
-    return BoundAddress(transport, host.strip("[]"), int(port))

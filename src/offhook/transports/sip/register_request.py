@@ -22,7 +22,7 @@ def registrar_uri(account: Account) -> str:
 
 def contact_uri(account: Account, path: Path) -> str:
     """Where calls for this account shall come to."""
-    suffix = ";transport=tcp" if account.transport == "tcp" else ""
+    suffix = f";transport={path.hop.transport}" if path.hop.reliable else ""
     return f"sip:{_user(account)}@{host_and_port(*path.local)}{suffix}"
 
 
@@ -41,7 +41,7 @@ class RegisterRequest:
         """Its branch and its bytes."""
         branch = f"z9hG4bK{secrets.token_hex(12)}"
         account = self.account
-        via = f"SIP/2.0/{account.transport.upper()} {host_and_port(*self.path.local)};branch={branch};rport"
+        via = f"SIP/2.0/{self.path.hop.transport.upper()} {host_and_port(*self.path.local)};branch={branch};rport"
         address = f"<sip:{_user(account)}@{_host(account.host)}>"
         lines = [
             f"REGISTER {registrar_uri(account)} SIP/2.0",

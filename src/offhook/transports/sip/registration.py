@@ -1,8 +1,9 @@
 """Being registered at one registrar (RFC 3261 section 10), as a pure machine.
 
-Every method returns what follows; `next_deadline` says when `advance` is due. Each attempt begins with a look-up of
-the registrar's name. While registered, the registrar is asked for our binding now and then: that keeps the way through
-a NAT open, and shows when the registrar has forgotten us.
+Every method returns what follows; `next_deadline` says when `advance` is due. Each round of attempts begins with a
+look-up of the registrar's servers, which are tried one after the other (RFC 3263 4.3). While registered, the registrar
+is asked for our binding now and then: that keeps the way through a NAT open, and shows when the registrar has forgotten
+us.
 """
 
 import secrets
@@ -13,7 +14,7 @@ from typing import Final, TypeAlias
 
 from offhook.transports.sip.account import Account, Path
 from offhook.transports.sip.digest import DigestClient, Verdict
-from offhook.transports.sip.hop import Ms, earliest
+from offhook.transports.sip.hop import Hop, Ms, earliest
 from offhook.transports.sip.message import SipResponse
 from offhook.transports.sip.register_request import RegisterRequest, granted_s, registrar_uri, seconds
 from offhook.transports.sip.registration_trouble import Trouble, no_answer, refused, unreachable, wrong_credentials
@@ -26,6 +27,8 @@ MAX_RETRY_AFTER_S: Final = 3600
 # Being registered for this long ends a row of failures.
 STEADY_MS: Final = 30_000
 JITTER: Final = 0.25
+# How long one server may be silent while there is another. Timer F is for the last one.
+SILENCE_MS: Final = 5000
 DISTRUST_AFTER: Final = 2
 
 
@@ -51,7 +54,7 @@ class RegisterBegan:
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """The registrar's addresses are wanted: `found` or `not_found`."""
+    """The registrar's servers are wanted: `found` or `not_found`."""
 
     registration: "Registration"
 
@@ -62,16 +65,19 @@ class Registered:
 
     account: Account
     expires_s: int
+    hop: Hop | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NotRegistered:
-    """An attempt failed. `lost`: until now the registration stood."""
+    """An attempt failed, at `hop` if it came so far. `lost`: until now the registration stood. `again_in_ms` 0: at
+    once, at the registrar's next server or the same."""
 
     account: Account
     lost: bool
     trouble: Trouble
     again_in_ms: Ms
+    hop: Hop | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +155,15 @@ class Registration:
             del self._timers[name]
         if "again" in due:
             return self._look_up()
+        if "silence" in due and self._current is not None:
+            return self._fail(no_answer(self.account, self._path.hop), now)
         if "refresh" in due:
             self._timers.pop("keep_alive", None)
             self._digest.begin()
-            return self._send(self._expires_s)
+            return self._send(self._expires_s, now)
         if "keep_alive" in due and self._current is None:
             self._digest.begin()
-            return self._send(None)
+            return self._send(None, now)
         return ()
 
     # --- what happens to it
@@ -167,9 +175,10 @@ class Registration:
         if not paths:
             return self.not_found("none of its addresses can be reached from sip.listen", now)
         self._paths = tuple(paths)
+        self._path_number = 0
         self.state = RegistrationState.REGISTERING
         self._digest.begin()
-        return self._send(self._expires_s)
+        return self._send(self._expires_s, now)
 
     def not_found(self, reason: str, now: Ms) -> Effects:
         """The registrar's name leads nowhere."""
@@ -179,11 +188,11 @@ class Registration:
 
     def timed_out(self, key: Key, now: Ms) -> Effects:
         """Timer F: a REGISTER was not answered."""
-        return self._fail(no_answer(self.account), now) if key == self._current else ()
+        return self._fail(no_answer(self.account, self._path.hop), now) if key == self._current else ()
 
     def disconnected(self, address: tuple[str, int], reason: str, now: Ms) -> Effects:
-        """A TCP connection to this address is closed, or could not be made."""
-        if self.account.transport != "tcp" or not self._paths or self._path.hop.address != address:
+        """A connection to this address is closed, or could not be made."""
+        if not self._paths or not self._path.hop.reliable or self._path.hop.address != address:
             return ()
         if self.state not in {RegistrationState.REGISTERING, RegistrationState.REGISTERED, RegistrationState.LEAVING}:
             return ()
@@ -194,6 +203,7 @@ class Registration:
         if key != self._current:
             return ()
         self._current = None
+        self._timers.pop("silence", None)
         status = response.status
         if status in {401, 407}:
             return self._challenged(response, now)
@@ -202,7 +212,7 @@ class Registration:
         wanted = seconds(response.headers.get("Min-Expires")) if status == 423 and self._asked_s else None
         if wanted is not None and self._expires_s < wanted <= MAX_EXPIRES_S:
             self._expires_s = wanted
-            return self._send(wanted)
+            return self._send(wanted, now)
         if not 200 <= status < 300:
             return self._fail(refused(self.account, status), now, after_s=seconds(response.headers.get("Retry-After")))
         if self.state is RegistrationState.LEAVING:
@@ -215,7 +225,7 @@ class Registration:
     def _challenged(self, response: SipResponse, now: Ms) -> Effects:
         match self._digest.take(response):
             case Verdict.TRY_AGAIN:
-                return self._send(self._asked_s)
+                return self._send(self._asked_s, now)
             case Verdict.REFUSED:
                 return self._fail(wrong_credentials(self.account), now)
             case Verdict.NOT_POSSIBLE:
@@ -231,7 +241,7 @@ class Registration:
             return ()
         self.state = RegistrationState.REGISTERED
         self._registered_at = now
-        return (Registered(self.account, expires_s),)
+        return (Registered(self.account, expires_s, self._path.hop),)
 
     def _binding_told(self, response: SipResponse, now: Ms) -> Effects:
         """The answer to our question for bindings. Registrars that do not say it are not asked to."""
@@ -247,23 +257,33 @@ class Registration:
         self._timers.clear()
         self._digest.begin()
         trouble = Trouble("the registrar has forgotten us", "None needed: it is registered again at once.")
-        return (NotRegistered(self.account, True, trouble, 0), *self._send(self._expires_s))
+        lost = NotRegistered(self.account, True, trouble, 0, self._path.hop)
+        return (lost, *self._send(self._expires_s, now))
 
     # --- the way there
 
     @property
     def _path(self) -> Path:
-        return self._paths[self._path_number % len(self._paths)]
+        return self._paths[self._path_number]
+
+    @property
+    def _last_resort(self) -> bool:
+        """Whether no other server is left in this round."""
+        return self._path_number + 1 >= len(self._paths)
 
     def _look_up(self) -> Effects:
         self.state = RegistrationState.LOOKING_UP
+        self._path_number = max(0, len(self._paths) - 1)
         return (LookUp(self),)
 
     def _plan_keep_alive(self, now: Ms) -> None:
         if self.account.keep_alive_s:
             self._timers["keep_alive"] = now + self.account.keep_alive_s * 1000
 
-    def _send(self, expires_s: int | None) -> Effects:
+    def _send(self, expires_s: int | None, now: Ms | None = None) -> Effects:
+        """`now` None: what is silent is not waited for."""
+        if now is not None and not self._last_resort:
+            self._timers["silence"] = now + SILENCE_MS
         self._sequence += 1
         self._asked_s = expires_s
         request = RegisterRequest(self.account, self._path, self._call_id, self._tag, self._sequence, expires_s)
@@ -279,10 +299,15 @@ class Registration:
             self.state = RegistrationState.OVER
             return ()
         lost = self.registered
+        hop = None if self.state is RegistrationState.LOOKING_UP else self._path.hop
         if self._registered_at is not None and now - self._registered_at >= STEADY_MS:
             self._failures = 0
         self._registered_at = None
-        self._path_number += trouble.try_elsewhere
+        if trouble.try_elsewhere and not self._last_resort:
+            self._path_number += 1
+            self.state = RegistrationState.REGISTERING
+            self._digest.begin()
+            return (NotRegistered(self.account, lost, trouble, 0, hop), *self._send(self._expires_s, now))
         ladder = trouble.waits_s
         wait_ms = ladder[min(self._failures, len(ladder) - 1)] * 1000
         wait_ms = int(wait_ms * (1 - JITTER + 2 * JITTER * self._jitter()))
@@ -291,4 +316,4 @@ class Registration:
         self._failures += 1
         self.state = RegistrationState.WAITING
         self._timers["again"] = now + wait_ms
-        return (NotRegistered(self.account, lost, trouble, wait_ms),)
+        return (NotRegistered(self.account, lost, trouble, wait_ms, hop),)

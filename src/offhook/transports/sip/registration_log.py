@@ -3,7 +3,6 @@
 import structlog
 
 from offhook.transports.sip.account import Account
-from offhook.transports.sip.hop import host_and_port
 from offhook.transports.sip.registration import NotRegistered, Registered, Unregistered
 
 _log = structlog.get_logger(__name__)
@@ -12,7 +11,9 @@ _log = structlog.get_logger(__name__)
 def log_registration(outcome: Registered | NotRegistered | Unregistered) -> None:
     """One line for each change of a registration."""
     account = outcome.account
-    where = {"trunk": account.name, "registrar": f"{account.transport}:{host_and_port(account.host, account.port)}"}
+    where = {"trunk": account.name, "registrar": account.place}
+    if not isinstance(outcome, Unregistered) and outcome.hop is not None:
+        where["server"] = str(outcome.hop)
     match outcome:
         case Registered():
             _log.info("registered", **where, expires_seconds=outcome.expires_s)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from offhook.transports.sip.account import Account
+from offhook.transports.sip.hop import Hop, host_and_port
 
 # Seconds before the next attempts. A registrar that is down is back soon: at most 25 s with the jitter (25 %).
 WHEN_SILENT: Final = (2, 4, 8, 16, 20)
@@ -15,7 +16,7 @@ WHEN_REFUSED: Final = (60, 120, 300, 600, 1800)
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One failure. `try_elsewhere`: the next attempt goes to the registrar's next address."""
+    """One failure. `try_elsewhere`: another server of the registrar's may do better (RFC 3263 4.3)."""
 
     reason: str
     remedy: str
@@ -25,14 +26,14 @@ class Trouble:
 
 def unreachable(account: Account, reason: str) -> Trouble:
     """No way there, or a connection that broke."""
-    remedy = f"Is trunk[{account.name}].registrar right ({account.host}:{account.port})? Is a firewall between?"
+    remedy = f"Is trunk[{account.name}].registrar right ({account.place})? Is a firewall between?"
     return Trouble(f"the registrar cannot be reached: {reason}", remedy, try_elsewhere=True)
 
 
-def no_answer(account: Account) -> Trouble:
+def no_answer(account: Account, hop: Hop) -> Trouble:
     """Nothing came back."""
     remedy = (
-        f"Does {account.host}:{account.port} take SIP over {account.transport.upper()}? Is a firewall between? "
+        f"Does {host_and_port(*hop.address)} take SIP over {hop.transport.upper()}? Is a firewall between? "
         "Behind NAT, set sip.advertise."
     )
     return Trouble("the registrar does not answer", remedy, try_elsewhere=True)
