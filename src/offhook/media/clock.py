@@ -40,6 +40,11 @@ def unix_ms(epoch_ns: int) -> int:
     return (time.time_ns() - steady_ns() + epoch_ns) // 1_000_000
 
 
+def unix_now_ns() -> int:
+    """The Unix time in ns, as the machine tells it."""
+    return time.time_ns()
+
+
 class TickClock:
     """Waits for one tick after the other.
 

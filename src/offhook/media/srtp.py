@@ -112,6 +112,29 @@ class ReceivingStream:
             self.index += max(0, ((sequence - self.index + _HALF) & 0xFFFF) - _HALF)
 
 
+class ControlKeys:
+    """RTCP of one leg, encrypted and decrypted (SRTCP, RFC 3711 3.4)."""
+
+    def __init__(self, keys: SrtpKeys) -> None:
+        self.keys: Final = keys
+        self._sending: Final = session(keys.suite, keys.sending, sending=True)
+        self._receiving: Final = session(keys.suite, keys.receiving, sending=False)
+
+    def protect(self, packet: bytes) -> bytes:
+        """One compound packet, encrypted. Raises NotProtected."""
+        try:
+            return self._sending.protect_rtcp(packet)
+        except (Error, ValueError) as error:
+            raise NotProtected(str(error)) from error
+
+    def unprotect(self, packet: bytes) -> bytes | None:
+        """The compound packet, or None: not authentic, or seen before."""
+        try:
+            return self._receiving.unprotect_rtcp(packet)
+        except (Error, ValueError):
+            return None
+
+
 def unprotect_into(stream: ReceivingStream, datagram: Bytes, size: int) -> int:
     """Decrypt a datagram where it lies; returns its new size, 0 when it is not to be believed."""
     plain = stream.unprotect(datagram[:size].tobytes()) if _HEADER_BYTES < size <= LARGEST_PROTECTED else None
