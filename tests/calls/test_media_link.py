@@ -5,6 +5,7 @@ import signal
 import socket
 import struct
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +90,19 @@ async def hand() -> AsyncIterator[InProcessMediaLink]:
     await link.start()
     yield link
     await link.end()
+
+
+@contextmanager
+def other_peer() -> Iterator[Peer]:
+    made = Peer()
+    with made.sock:
+        yield made
+
+
+async def say(link: InProcessMediaLink, peer: Peer, port: int, times: int) -> None:
+    for _ in range(times):
+        peer.say(port, 8000)
+        await link.tick()
 
 
 async def ticks(link: InProcessMediaLink, times: int) -> list[RowFact]:
@@ -380,6 +394,49 @@ async def test_loops_are_shared_replaced_and_their_memory_used_again(peer: Peer)
     await link.end()
 
 
+async def test_a_row_plays_what_another_hears_until_told_otherwise_or_that_one_closes(
+    hand: InProcessMediaLink, peer: Peer
+) -> None:
+    """Early media, or one direction of a transfer (contract D15)."""
+    with other_peer() as caller:
+        there, here = hand.open(peer.terms), hand.open(caller.terms)
+        hand.play_from(here.lease, there.lease)
+        await say(hand, peer, there.port, 12)
+        assert caller.received()[-1][3].min() > 7000
+        hand.play_from(here.lease, None)
+        await say(hand, peer, there.port, 4)
+        assert not caller.received()[-1][3].any()
+        hand.play_from(here.lease, there.lease)
+        await say(hand, peer, there.port, 12)
+        hand.close(there.lease)
+        await ticks(hand, 4)
+        assert not caller.received()[-1][3].any()
+
+
+async def test_a_row_does_not_play_the_next_call_on_the_row_that_it_played(peer: Peer) -> None:
+    link = InProcessMediaLink(ports=Span(23500, 23599), max_calls=0, detector=Loudness())
+    with other_peer() as caller:
+        there, here = link.open(peer.terms), link.open(caller.terms)
+        link.play_from(here.lease, there.lease)
+        await say(link, peer, there.port, 12)
+        link.close(there.lease)
+        for _ in range(16):
+            again = link.open(peer.terms)
+            await say(link, peer, again.port, 4)
+            link.close(again.lease)
+            await ticks(link, 1)
+        assert not any(samples.any() for *_, samples in caller.received()[-60:])
+    await link.end()
+
+
+async def test_orders_to_play_a_row_that_is_closed_change_nothing(hand: InProcessMediaLink, peer: Peer) -> None:
+    row = hand.open(peer.terms)
+    hand.play_from(row.lease, 99)
+    hand.play_from(98, row.lease)
+    await ticks(hand, 5)
+    assert not peer.received()[-1][3].any()
+
+
 async def test_a_digit_is_told_when_it_was_sent_and_what_is_no_digit_is_not_sent(
     hand: InProcessMediaLink, peer: Peer
 ) -> None:
@@ -493,6 +550,25 @@ async def test_the_process_is_killed_and_the_call_goes_on(link: ProcessMediaLink
     assert [type(fact) for fact in watcher.facts] == [AudioStarted, AudioEnded]
     ticks_seen = [report.tick for report in watcher.seen]
     assert ticks_seen == sorted(ticks_seen)
+
+
+async def test_a_bridge_outlives_its_media_process(link: ProcessMediaLink, peer: Peer) -> None:
+    with other_peer() as other:
+        there, here = link.open(peer.terms), link.open(other.terms)
+        link.play_from(here.lease, there.lease)
+        link.play_from(there.lease, here.lease)
+        watcher = Watcher(link, other)
+        reports = watcher.reports
+        for round_ in range(2):
+            for _ in range(40 + 60 * round_):
+                peer.say(there.port, 8000)
+                other.say(here.port, -5000)
+                await anext(reports)
+            assert peer.received()[-1][3].max() < -4000
+            assert other.received()[-1][3].min() > 7000
+            if not round_:
+                os.kill(link.pid, signal.SIGKILL)
+        assert link.restarts == 1
 
 
 async def test_a_pause_that_began_before_the_process_died_is_still_told(link: ProcessMediaLink, peer: Peer) -> None:

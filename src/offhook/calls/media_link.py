@@ -15,6 +15,7 @@ import structlog
 
 from offhook.calls.media_process import MediaProcess
 from offhook.calls.media_rows import MediaRows, Row
+from offhook.calls.quality import LineQuality
 from offhook.calls.rtp_ports import PortSpan, ReservedPort, RtpPorts
 from offhook.errors import OffhookError
 from offhook.media.clock import LATE_MS, steady_ns, tick_now, unix_ms
@@ -104,8 +105,15 @@ class MediaLink(Protocol):
     def send_digit(self, lease: int, digit: str) -> None:
         """Press a key; `TelephoneEventSent` follows."""
 
+    def play_from(self, lease: int, source: int | None) -> None:
+        """Let the row play what the row of `source` hears, whatever their rates, mixed with its own speech and loop;
+        None: no more. It ends by itself when that row is closed. Two such orders are a bridge."""
+
     def rearm_voice(self, lease: int) -> None:
         """The caller's turn is over: the next onset needs the full evidence."""
+
+    def quality(self, lease: int) -> LineQuality | None:
+        """How good the line of an open row has been until now; None: it is not open."""
 
     def heard(self, lease: int, start: int, stop: int | None = None) -> Samples:
         """A copy of what the row heard between two positions; what is older than 8 s is left out."""

@@ -14,6 +14,8 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from offhook.calls.loop_store import LoopStore
+from offhook.calls.quality import LineQuality
+from offhook.calls.rtcp_desk import RtcpDesk
 from offhook.calls.rtp_ports import ReservedPort, RtpPorts
 from offhook.errors import OffhookError
 from offhook.media.messages import (
@@ -24,6 +26,7 @@ from offhook.media.messages import (
     Command,
     MediaTerms,
     OpenRow,
+    PlayFrom,
     QueueAudio,
     RearmVoice,
     RestLoop,
@@ -98,6 +101,7 @@ class _Lease:
     digits: deque[str] = field(default_factory=deque)
     loop: _Loop | None = None
     resting: bool = False
+    plays_from: int | None = None
 
     def published(self, name: str) -> int:
         """A counter of this lease's row; 0 before the media process has taken the row."""
@@ -134,6 +138,7 @@ class MediaRows:
         self._leases: Final[dict[int, _Lease]] = {}
         self._stopped: Final[deque[tuple[int, int, int]]] = deque()  # tick, lease, utterance
         self._hungry: Final[set[int]] = set()
+        self._rtcp: Final = RtcpDesk()
         self._last_lease = 0
         self._tick = 0
 
@@ -171,6 +176,8 @@ class MediaRows:
             rtcp=place.rtcp,
         )
         self._post(self._opening(lease), place.rtp)
+        if place.rtcp is not None:
+            self._rtcp.open(lease, place.rtcp)
         return Row(lease.number, place.host, place.port, rate)
 
     def close(self, lease: int) -> None:
@@ -178,6 +185,7 @@ class MediaRows:
         row = self._leases.pop(lease, None)
         if row is None:
             return
+        self._rtcp.close(row)
         self._post(CloseRow(lease), None)
         self._hungry.discard(lease)
         if row.loop is not None:
@@ -186,6 +194,9 @@ class MediaRows:
         row.sock.close()
         if row.rtcp is not None:
             row.rtcp.close()
+        for other in self._leases.values():
+            if other.plays_from == lease:
+                other.plays_from = None  # the worker ends it by itself
 
     def close_all(self) -> None:
         """Give all rows and ports back."""
@@ -272,6 +283,13 @@ class MediaRows:
             row.digits.append(digit)
             self._post(SendTelephoneEvent(lease, digit), None)
 
+    def play_from(self, lease: int, source: int | None) -> None:
+        """Play what another row hears."""
+        row = self._leases.get(lease)
+        if row is not None:
+            row.plays_from = source if source in self._leases else None
+            self._post(PlayFrom(lease, row.plays_from), None)
+
     def rearm_voice(self, lease: int) -> None:
         """The caller's turn is over: the next onset needs the full evidence."""
         if lease in self._leases:
@@ -290,6 +308,11 @@ class MediaRows:
         row = self._leases.get(lease)
         return 0 if row is None else row.published("heard")
 
+    def quality(self, lease: int) -> LineQuality | None:
+        """How good the line of an open row has been until now."""
+        row = self._leases.get(lease)
+        return None if row is None else self._rtcp.quality(row)
+
     def take(self, tick: int, facts: Iterable[RowFact]) -> tuple[RowFact, ...]:
         """A tick's facts, in order: those of open leases, each start and end of an utterance once, also when they
         were told by two media processes. Then rows are fed."""
@@ -299,6 +322,7 @@ class MediaRows:
             row = self._leases.get(fact.lease)
             if row is not None:
                 told += self._note(row, fact)
+        self._rtcp.tick(tick)
         self._loops.free(tick)
         while self._closed and self._closed[0][0] + REST_TICKS < tick:
             _, rate, place = self._closed.popleft()
@@ -332,6 +356,9 @@ class MediaRows:
                 yield RestLoop(lease.number, True), None
             for digit in lease.digits:
                 yield SendTelephoneEvent(lease.number, digit), None
+        for lease in self._leases.values():
+            if lease.plays_from is not None:
+                yield PlayFrom(lease.number, lease.plays_from), None
 
     def _opening(self, lease: _Lease) -> OpenRow:
         if not lease.published("tick"):

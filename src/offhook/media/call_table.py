@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from offhook.media.background_loop import BackgroundLoop, soft_limit
+from offhook.media.bridge import OthersHeard
 from offhook.media.heard import Heard
 from offhook.media.jitter_buffer import JitterBuffer
 from offhook.media.messages import (
@@ -56,6 +57,7 @@ class CallTable:
         self.heard: Final = Heard(shared)
         self.playout: Final = Playout(shared)
         self.loop: Final = BackgroundLoop(shared.shape, loops)
+        self.others: Final = OthersHeard(shared.shape)
         self.lease: Final[Numbers] = np.zeros(rows, np.int64)
         self.open_rows: Rows = np.empty(0, np.intp)
         self._counters: Final = shared.counters
@@ -114,7 +116,7 @@ class CallTable:
         self._last_packet[row] = tick
         self.open_rows = np.array(sorted(self._sockets), np.intp)
         self._use(row, terms)
-        self._write(np.array([row]))
+        self.write(np.array([row]))
         if resumed and left["remote_port"]:
             self._remotes[row] = (left["remote_host"].decode(), int(left["remote_port"]))
 
@@ -131,7 +133,7 @@ class CallTable:
         if terms.sending and not self._terms[row].sending:
             self._out.mark(np.array([row]))
         self._use(row, terms)
-        self._write(np.array([row]))
+        self.write(np.array([row]))
 
     def close(self, row: int) -> socket.socket:
         """Forget the row; returns its socket, which is the caller's to close."""
@@ -154,12 +156,12 @@ class CallTable:
     def cut(self, row: int, utterance: int, how: AudioEnd) -> None:
         """Cut an utterance, in the frame that is prepared."""
         self.facts.extend(self.playout.cut(row, utterance, how, bool(self._flowing[row])))
-        self._write(np.array([row]))
+        self.write(np.array([row]))
 
     def voice_onset(self, row: int, tick: int) -> None:
         """Voice began on a row: let its reflex act."""
         self.facts.extend(self.playout.voice_onset(row, tick, bool(self._flowing[row])))
-        self._write(np.array([row]))
+        self.write(np.array([row]))
 
     # --- the tick
 
@@ -169,7 +171,7 @@ class CallTable:
         late = self.playout.come_late()
         if len(late):
             self.playout.prepare(late)
-            self._write(late)
+            self.write(late)
         self._make_way_for_keys()
         if self._outlets_stale:
             self._collect_outlets()
@@ -199,7 +201,7 @@ class CallTable:
         rows = np.flatnonzero(self._spent)
         self.playout.prepare(rows)
         self.loop.prepare(rows)
-        self._write(rows)
+        self.write(rows[~self.others.sounding[rows]])  # the others' frames are made at the end of the tick
         self._spent[rows] = False
 
     def take(self, arrivals: Arrivals, tick: int) -> None:
@@ -263,6 +265,33 @@ class CallTable:
         """Whether the row is meant to hear its peer."""
         return bool(self._receiving[row])
 
+    def write(self, rows: Rows) -> None:
+        """Speech, loop and what is heard of others into the packets of these rows."""
+        speaking, sounding = self.playout.speaking[rows], self.loop.sounding[rows]
+        if len(self.others.rows):
+            with_others = self.others.sounding[rows]
+            if with_others.any():
+                self._write_with_others(rows[with_others])
+                rows, speaking, sounding = rows[~with_others], speaking[~with_others], sounding[~with_others]
+        quiet = ~(speaking | sounding)
+        if quiet.any():
+            self._out.write_silence(rows[quiet])
+        clean = rows[speaking & ~sounding]
+        if len(clean):
+            self._out.write(clean, self.playout.speech[clean])
+        mixed = rows[sounding]
+        if len(mixed):
+            self._out.write(mixed, soft_limit(self.loop.frames[mixed] + self.playout.speech[mixed]))
+
+    def _write_with_others(self, rows: Rows) -> None:
+        frames = self.others.frames[rows]
+        own = self.playout.speaking[rows] | self.loop.sounding[rows]
+        if own.any():
+            looping = self.loop.sounding[rows]
+            frames[looping] += self.loop.frames[rows[looping]]
+            frames[own] = soft_limit(frames[own] + self.playout.speech[rows[own]])
+        self._out.write(rows, np.clip(np.rint(frames), -32768, 32767).astype(np.int16))
+
     # --- inside
 
     def _use(self, row: int, terms: MediaTerms) -> None:
@@ -277,19 +306,6 @@ class CallTable:
 
     def _listening(self) -> Rows:
         return np.flatnonzero(self._receiving & self._lock.locked)
-
-    def _write(self, rows: Rows) -> None:
-        """Speech and loop of these rows into their packets."""
-        speaking, sounding = self.playout.speaking[rows], self.loop.sounding[rows]
-        quiet = ~(speaking | sounding)
-        if quiet.any():
-            self._out.write_silence(rows[quiet])
-        clean = rows[speaking & ~sounding]
-        if len(clean):
-            self._out.write(clean, self.playout.speech[clean])
-        mixed = rows[sounding]
-        if len(mixed):
-            self._out.write(mixed, soft_limit(self.loop.frames[mixed] + self.playout.speech[mixed]))
 
     def _collect_outlets(self) -> None:
         rows = []

@@ -11,10 +11,10 @@ FADE_FRAMES: Final = 3
 
 
 class Heard:
-    """`count` (rows,): the samples that each row has heard, ever."""
+    """`count` (rows,): the samples that each row has heard, ever. `rings` (rows, ring length): the newest of them."""
 
     def __init__(self, shared: SharedTable) -> None:
-        self._rings: Final = shared.heard
+        self.rings: Final = shared.heard
         self._frame: Final = shared.shape.frame
         self._windows: Final[dict[int, RingWindows]] = {}
         self._fade: Final = np.linspace(1, 0, FADE_FRAMES * self._frame, dtype=np.float32)
@@ -25,12 +25,12 @@ class Heard:
         """Begin at this count; nothing was heard before 0."""
         self.count[row] = count
         if count == 0:
-            self._rings[row, -2 * self.shape.rate // 10 :] = 0
+            self.rings[row, -2 * self.shape.rate // 10 :] = 0
 
     def windows(self, width: int) -> RingWindows:
         """The rings in blocks of this width."""
         if width not in self._windows:
-            self._windows[width] = RingWindows(self._rings, width)
+            self._windows[width] = RingWindows(self.rings, width)
         return self._windows[width]
 
     def append(self, rows: Rows, blocks: Samples) -> None:
@@ -52,5 +52,5 @@ class Heard:
         for row, missing, fill in zip(rows, lost, filling, strict=True):
             block = np.zeros(missing, np.int16)
             block[: len(fill)] = fill[:missing]
-            write_ring(self._rings[row], int(self.count[row]), block)
+            write_ring(self.rings[row], int(self.count[row]), block)
         self.count[rows] += lost

@@ -194,6 +194,7 @@ Command: TypeAlias = (
     | SetLoop
     | RestLoop
     | SendTelephoneEvent
+    | PlayFrom
     | RearmVoice
     | Shutdown
 )

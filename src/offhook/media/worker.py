@@ -1,6 +1,7 @@
 """The loop of the media process, and one tick of it by hand.
 
-The order of a tick: obey, send what was prepared, prepare the next frame, take what has arrived, detect voice, report.
+The order of a tick: obey, send what was prepared, prepare the next frame, take what has arrived, let rows have what
+other rows have heard, detect voice, report.
 So an onset is heard and its utterance's prepared frame replaced in the same tick, and the ramp-out leaves in the next.
 """
 
@@ -11,6 +12,7 @@ from typing import Final, TypeAlias, assert_never
 
 import numpy as np
 
+from offhook.media.bridge import Bridge
 from offhook.media.call_table import CallTable, was_open
 from offhook.media.messages import (
     AudioEnd,
@@ -18,6 +20,7 @@ from offhook.media.messages import (
     CloseRow,
     Command,
     OpenRow,
+    PlayFrom,
     QueueAudio,
     RearmVoice,
     RestLoop,
@@ -77,6 +80,7 @@ class Worker:
         self._tables: Final = tuple(
             CallTable(table, shared.loops, self._inlets, number) for number, table in enumerate(shared.tables)
         )
+        self._bridge: Final = Bridge([(table.heard, table.others) for table in self._tables])
         self._voice: Final = VoiceActivity(tuple(table.heard for table in self._tables), detector)
         self._places: Final[dict[int, tuple[int, int]]] = {}
         self.running = True
@@ -92,6 +96,8 @@ class Worker:
             self._tables[number].take(arrivals, tick)
         for table in self._tables:
             table.listen(tick)
+        for table, rows in zip(self._tables, self._bridge.prepare(missed), strict=False):
+            table.write(rows)
         facts = self._collect()
         for number, row, fact in self._voice.detect(tick):
             facts.append(fact)
@@ -99,8 +105,8 @@ class Worker:
                 self._tables[number].voice_onset(row, tick)
         facts += self._collect()
         for number, table in enumerate(self._tables):
-            rows = self._voice.rows_of(number)
-            table.publish(self._voice.phase[rows], self._voice.voice_tick[rows])
+            numbers = self._voice.rows_of(number)
+            table.publish(self._voice.phase[numbers], self._voice.voice_tick[numbers])
         return tuple(facts)
 
     def close(self) -> None:
@@ -152,6 +158,8 @@ class Worker:
                 table.loop.rest(row, resting)
             case SendTelephoneEvent(digit=digit, duration_ms=duration_ms):
                 table.keys.press(row, digit, duration_ms)
+            case PlayFrom(source=source):
+                self._bridge.play_from((number, row), None if source is None else self._places.get(source))
             case RearmVoice():
                 self._voice.rearm(number, row)
             case _:
@@ -169,7 +177,8 @@ class Worker:
         self._voice.open(number, order.row, order.lease, phase, int(counters["voice_tick"]))
 
     def _close(self, lease: int) -> None:
-        number, row = self._places.pop(lease)
+        number, row = place = self._places.pop(lease)
+        self._bridge.close(place)
         self._voice.close(number, row)
         self._tables[number].close(row).close()
 
