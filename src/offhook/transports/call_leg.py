@@ -17,7 +17,8 @@ from offhook.media.messages import MediaTerms
 class Offer:
     """A call that rings, or that is placed. Numbers are as they came (`+49…`, `0211…`, `alice`), `caller` None when
     withheld. `terms` of a call that came in are already negotiated, but for our own port; a call that is placed has its
-    terms with `LegEarlyMedia` and `LegConnected`. `trunk`: the name of the trunk it came by or goes by."""
+    terms with `LegEarlyMedia` and `LegConnected`. `trunk`: the name of the trunk it came by or goes by; `user`: who has
+    signed in for it, so that `caller` is a number of this user's."""
 
     transport: str
     called: str
@@ -28,6 +29,7 @@ class Offer:
     call_id: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     trunk: str | None = None
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

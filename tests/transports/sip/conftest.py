@@ -101,7 +101,10 @@ class Bench:
 
     def receive(self, data: bytes, *, stranger: bool = False) -> list[SipRequest | SipResponse]:
         """What is sent in return."""
-        source = Source(self.flow.remote[0], Standing.STRANGER if stranger else Standing.ALLOWED)
+        return self.hears(data, Source(self.flow.remote[0], Standing.STRANGER if stranger else Standing.ALLOWED))
+
+    def hears(self, data: bytes, source: Source) -> list[SipRequest | SipResponse]:
+        """What is sent in return to this source."""
         return self._take(self.agent.receive(data, self.flow, self.now, source=source))
 
     def statuses(self, data: bytes) -> list[int]:

@@ -11,7 +11,10 @@ Read first: `user_agent` (what happens to a message), then `call` (what happens 
     message         RFC 3261 section 7, tolerant              framing     messages out of a TCP stream
     header_fields   one header value, strict then tolerant    response    answers to requests
     session_description, offer_answer    RFC 4566, RFC 3264    caller_identity    who calls whom
+    front_door      what is read at all, and how often        entrance    who may begin something, and as whom
     admission       who may call (contract D42)               hop         where messages come from and go to
+    rate_limits     token buckets                             refusals    what was turned away, and what would allow it
+    digest_server   RFC 7616, the server's side               user        who may call from anywhere with a password
     registration    being registered at one registrar         account     at which, as whom
     register_request    what is asked of it                   digest      RFC 7616, the client's side
     registration_trouble    why not, and how long to wait     deadlines   those of all machines

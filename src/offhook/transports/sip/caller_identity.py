@@ -58,7 +58,7 @@ def called_behind(request: SipRequest) -> str | None:
 
 def caller(request: SipRequest) -> tuple[str | None, str]:
     """Number and display name of the caller: P-Asserted-Identity (RFC 3325), else From; None and "" when withheld."""
-    if _wants_privacy(request):
+    if wants_privacy(request):
         return None, ""
     for value in request.headers.listed("P-Asserted-Identity"):
         try:
@@ -87,7 +87,13 @@ def readable(text: str) -> str:
     return "".join(char for char in text if char.isprintable())[:MAX_NAME_CHARS]
 
 
-def _wants_privacy(request: SipRequest) -> bool:
+def sender_number(request: SipRequest) -> str | None:
+    """The number in From, None when it is withheld."""
+    return _known(request.from_address.uri)
+
+
+def wants_privacy(request: SipRequest) -> bool:
+    """Whether the caller asked to be withheld (RFC 3323)."""
     asked = {piece.strip().lower() for line in request.headers.every("Privacy") for piece in line.split(";")}
     return bool(asked & {"id", "user"})
 

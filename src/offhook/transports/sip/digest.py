@@ -25,7 +25,10 @@ HEADERS: Final = {
     407: ("Proxy-Authenticate", "Proxy-Authorization"),
 }
 
-_PARAMETER = re.compile(r"(?:(?P<scheme>[A-Za-z0-9-]+)\s+)?(?P<name>[A-Za-z0-9-]+)\s*=\s*(?P<value>.*)$", re.DOTALL)
+# One piece of a challenge or of credentials, the first one with its scheme.
+PARAMETER: Final = re.compile(
+    r"(?:(?P<scheme>[A-Za-z0-9-]+)\s+)?(?P<name>[A-Za-z0-9-]+)\s*=\s*(?P<value>.*)$", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ def challenges_in(values: Sequence[str]) -> list[Challenge]:
     found: list[tuple[str, dict[str, str]]] = []
     for value in values:
         for piece in split_outside_quotes(value, ","):
-            match = _PARAMETER.match(piece)
+            match = PARAMETER.match(piece)
             if match is None:
                 continue
             if match["scheme"]:

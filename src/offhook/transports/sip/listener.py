@@ -17,17 +17,20 @@ from offhook.transports.sip.admission import NO_TRUNKS, Admission, LogAllowance,
 from offhook.transports.sip.bound_address import BoundAddress, parse_address
 from offhook.transports.sip.call import Call, Happened
 from offhook.transports.sip.endpoints import TcpConnection, UdpEndpoint, bind, local_host
+from offhook.transports.sip.entrance import Entrance
 from offhook.transports.sip.front_door import FrontDoor, RequestLimits
 from offhook.transports.sip.hop import Flow, Hop, Ms, Send
 from offhook.transports.sip.leg import SipLeg
 from offhook.transports.sip.offer_answer import CODECS
 from offhook.transports.sip.orders import Answer, Order
-from offhook.transports.sip.refusals import REMEDIES, RefusedSource, Rule
+from offhook.transports.sip.refusal_log import log_refusals
+from offhook.transports.sip.refusals import RefusedSource, Rule
 from offhook.transports.sip.registration import LookUp, NotRegistered, Registered, Registration, Unregistered
 from offhook.transports.sip.registration_log import log_registration, log_unanswered
 from offhook.transports.sip.request_checks import Refusal
 from offhook.transports.sip.sdes import SrtpRules
 from offhook.transports.sip.server_location import TRANSPORTS, ServerLocation, ServersNotFound, Target
+from offhook.transports.sip.user import User
 from offhook.transports.sip.user_agent import MAX_CALLS, CallArrived, Outcome, UserAgent
 
 MAX_CONNECTIONS: Final = 1000
@@ -54,6 +57,7 @@ class SipListener:
         denies_from: networks that are not listened to at all.
         trunks: networks that each trunk's calls come from, by its name.
         limits: how often a source may begin something.
+        users: who may call from anywhere with a password.
         max_calls: calls at a time; further ones get 503 with Retry-After.
         codecs: what may be spoken, in the order of preference (see offer_answer).
         srtp: whether media is encrypted, for all and by trunk.
@@ -74,6 +78,7 @@ class SipListener:
         denies_from: Sequence[str] = (),
         trunks: Mapping[str, Sequence[str]] = NO_TRUNKS,
         limits: RequestLimits | None = None,
+        users: Sequence[User] = (),
         max_calls: int = MAX_CALLS,
         codecs: Sequence[Codec] = CODECS,
         srtp: SrtpRules = SrtpRules(),  # noqa: B008 -- a frozen value
@@ -86,7 +91,7 @@ class SipListener:
             accepts_from, accepts_loopback=accepts_loopback, denies_from=denies_from, trunks=trunks
         )
         self._door = FrontDoor(self._admission, limits)
-        self._agent = UserAgent(max_calls=max_calls, codecs=codecs, srtp=srtp, door=self._door)
+        self._agent = UserAgent(max_calls=max_calls, codecs=codecs, srtp=srtp, entrance=Entrance(self._door, users))
         self._agent.registrations = tuple(Registration(account, random.random) for account in accounts)
         self._location = ServerLocation(dns_servers)
         self._allowance = LogAllowance()
@@ -241,7 +246,7 @@ class SipListener:
         denied = self._admission.source(host).standing is Standing.DENIED
         if denied or len(self._tcp) >= MAX_CONNECTIONS or strangers >= MAX_STRANGERS_CONNECTIONS:
             self._door.refuse(host, Rule.DENIED if denied else Rule.CONNECTIONS, now)
-            self._log_refusals()
+            log_refusals(self._door.take_lines())
             return False
         self._tcp[connection.link] = connection
         return True
@@ -261,22 +266,14 @@ class SipListener:
 
     def _knock(self, data: bytes, host: str) -> Source | None:
         source = self._door.knock(data, host, self._now())
-        self._log_refusals()
+        log_refusals(self._door.take_lines())
         return source
 
     def _receive(self, data: bytes, flow: Flow, source: Source, from_stream: bool) -> None:
         now = self._now()
         outcomes = self._agent.receive(data, flow, now, source=source, from_stream=from_stream)
         self._carry_out(outcomes, now, flow)
-        self._log_refusals()
-
-    def _log_refusals(self) -> None:
-        for line in self._door.take_lines():
-            who = {"who": line.who} if line.who else {}
-            remedy = REMEDIES[line.rule]
-            _log.warning(
-                "sip_refused", source=line.source, rule=line.rule.value, count=line.count, **who, remedy=remedy
-            )
+        log_refusals(self._door.take_lines())
 
     def _timer_fired(self) -> None:
         self._timer = self._timer_at = None

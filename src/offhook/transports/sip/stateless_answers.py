@@ -34,6 +34,7 @@ class StatelessAnswers:
 
     def answer_unasked(self, request: SipRequest, size: int, flow: Flow, refusal: Refusal) -> list[Send]:
         """Answer who may not call, over UDP never with more than the `size` of the request: its source may be forged,
-        and an answer to somebody who did not ask must be no weapon."""
+        and an answer to somebody who did not ask must be no weapon. A challenge cannot be as short."""
         send = self.answer(request, flow, refusal, names_server=False)
-        return [send] if flow.reliable or len(send.data) <= size else []
+        most = size + sum(len(name) + len(value) + 4 for name, value in refusal.headers)
+        return [send] if flow.reliable or len(send.data) <= most else []

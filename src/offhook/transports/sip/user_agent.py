@@ -60,6 +60,7 @@ from offhook.transports.sip.transaction import (
     client_key,
     server_key,
 )
+from offhook.transports.sip.user import signed
 
 MAX_CALLS: Final = 4000
 MAX_TRANSACTIONS: Final = 50_000
@@ -97,9 +98,9 @@ class UserAgent:
         max_transactions: int = MAX_TRANSACTIONS,
         codecs: Sequence[Codec] = CODECS,
         srtp: SrtpRules = SrtpRules(),  # noqa: B008 -- a frozen value
-        door: FrontDoor | None = None,
+        entrance: Entrance | None = None,
     ) -> None:
-        self._entrance = Entrance(door or FrontDoor())
+        self._entrance = entrance or Entrance(FrontDoor())
         self.refusing: Refusal | None = None
         self.registrations: tuple[Registration, ...] = ()
         self._max_calls = max_calls
@@ -265,6 +266,7 @@ class UserAgent:
             status, headers = refusal_of(error)
             outcomes = self._answer(invite, flow, transaction, Refusal(status, None, tuple(headers)), now)
             return [*outcomes, Noted("sip_call_not_acceptable", f"{flow.remote[0]}: {error}")]
+        call.offer = signed(call.offer, entered.identity)
         self._calls.add(call)
         self._dialogs[call.dialog.id] = call
         self._invites[transaction.key] = call
