@@ -66,6 +66,7 @@ from offhook.transports.call_leg import (
     LegFact,
     LegRinging,
     LegTermsChanged,
+    PlaysAhead,
 )
 
 logger = structlog.get_logger()
@@ -192,6 +193,8 @@ class LiveCall:
             case AudioEnded(_, utterance, samples, end):
                 sound.voice.finished(utterance)
                 sound.silent_since = self._heart.tick
+                if end is not AudioEnd.FINISHED and isinstance(self._leg, PlaysAhead):
+                    self._leg.playback_cut()
                 played_ms = samples * 1000 // sound.row.rate
                 self.happened(PlaybackFinished(utterance, played_ms, by_voice=end is AudioEnd.BY_VOICE))
             case TelephoneEventSent(_, digit):

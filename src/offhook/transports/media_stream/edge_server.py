@@ -78,7 +78,7 @@ class EdgeServer:
         app.router.add_route("POST", f"{PATH}/{{account}}/answer", self._answer)
         app.router.add_route("GET", f"{PATH}/{{account}}/answer", self._answer)
         app.router.add_route("GET", f"{PATH}/{{account}}/{{key}}", self._stream)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
             async with aiohttp.ClientSession() as client, asyncio.TaskGroup() as tasks:

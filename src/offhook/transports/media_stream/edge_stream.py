@@ -85,7 +85,8 @@ class EdgeStream:
         self._pump_timer: asyncio.TimerHandle | None = None
         self._messages: Final[deque[str]] = deque()
         self._something_to_say: Final = asyncio.Event()
-        self._heard: Final = asyncio.Event()
+        self._something_happened: Final = asyncio.Event()
+        self._over = False
         self._odd = 0
         self._told = False
 
@@ -113,12 +114,11 @@ class EdgeStream:
         self._let_go()
         if heard_out and not self._ws.closed:
             self._say(self._playback.finish(self._now()))
-            self._heard.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEARD_OUT_S):
-                    while not self._playback.settled:
-                        await self._heard.wait()
-                        self._heard.clear()
+                    while not (self._playback.settled or self._over):
+                        self._something_happened.clear()
+                        await self._something_happened.wait()
 
     async def close(self) -> None:
         """Close the socket in an orderly way."""
@@ -133,15 +133,19 @@ class EdgeStream:
 
     async def run(self) -> None:
         """Read what the carrier sends until its end, which is told; and write."""
-        async with asyncio.TaskGroup() as tasks:
-            writer = tasks.create_task(self._write(), name=f"stream {self.number} writes")
-            stopped = await self._read()
-            writer.cancel()
-        self._let_go()
-        self._heard.set()
-        if not self._told:
-            self._told = True
-            self._link.send(StreamStopped(self.number) if stopped else StreamLost(self.number))
+        stopped = False
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                writer = tasks.create_task(self._write(), name=f"stream {self.number} writes")
+                stopped = await self._read()
+                writer.cancel()
+        finally:
+            self._let_go()
+            self._over = True
+            self._something_happened.set()
+            if not self._told:
+                self._told = True
+                self._link.send(StreamStopped(self.number) if stopped else StreamLost(self.number))
 
     async def _read(self) -> bool:
         async for message in self._ws:
@@ -165,7 +169,7 @@ class EdgeStream:
                     self._pump()
             case MarkCame(name):
                 self._say(self._playback.mark_came(name, self._now()))
-                self._heard.set()
+                self._something_happened.set()
             case KeyCame(digit):
                 self._link.send(StreamKey(self.number, digit))
             case NotUnderstood(oddity):
