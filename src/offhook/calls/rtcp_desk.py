@@ -98,20 +98,14 @@ class RtcpDesk:
         self._poll.register(sock.fileno(), select.EPOLLIN)
         heapq.heappush(self._due, (leg.session.next_report, row.number))
 
-    def close(self, lease: int) -> None:
+    def close(self, row: CountedRow) -> None:
         """Say goodbye; the socket, which is still open, is left alone from now on."""
-        leg = self._legs.pop(lease, None)
+        leg = self._legs.pop(row.number, None)
         if leg is None:
             return
         self._speak(leg, bye=True)
         self._poll.unregister(leg.sock.fileno())
         del self._by_descriptor[leg.sock.fileno()]
-
-    def end(self) -> None:
-        """Let go of everything."""
-        for lease in list(self._legs):
-            self.close(lease)
-        self._poll.close()
 
     def tick(self, tick: int) -> None:
         """Take what has come, and say what is due."""

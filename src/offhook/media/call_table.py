@@ -365,11 +365,11 @@ class CallTable:
         """Packets of known streams; returns those that are too far from theirs to be of it."""
         sequence, timestamp, length = packets.sequence[which], packets.timestamp[which], packets.length[which]
         payload = packets.data[:, HEADER_BYTES : HEADER_BYTES + int(length.max())][which]
-        foreign = self._jitter.insert(rows, kinds, sequence, timestamp, length, payload)
+        foreign, late = self._jitter.insert(rows, kinds, sequence, timestamp, length, payload)
         for k in np.flatnonzero((kinds == Kind.EVENT) & ~foreign):
             self._key(int(rows[k]), int(timestamp[k]), payload[k, : length[k]].tobytes())
         ours = ~foreign
-        self._reception.take(rows[ours], sequence[ours])
+        self._reception.take(rows[ours], sequence[ours], late[ours])
         self._reception.sample(rows, timestamp, ours & (kinds != Kind.EVENT), self._sockets, self._terms, tick)
         self._last_packet[rows] = tick
         for again in set(rows[self._told_silent[rows]].tolist()):
@@ -405,7 +405,7 @@ class CallTable:
             np.array([len(packet.payload)]),
             packet.payload[None, :],
         )
-        self._reception.take(np.array([row]), np.array([packet.sequence]))
+        self._reception.take(np.array([row]), np.array([packet.sequence]), np.zeros(1, np.bool_))
         if packet.kind == Kind.EVENT:
             self._key(row, packet.timestamp, packet.payload.tobytes())
         self._last_packet[row] = tick

@@ -38,7 +38,7 @@ _NOTHING = -1
 
 
 class JitterBuffer:
-    """Rings of SLOTS packets a row. What came twice, late or never is counted in the rows' `counters`."""
+    """Rings of SLOTS packets a row. What was not there in time is counted in the rows' `counters`."""
 
     def __init__(self, heard: Heard, counters: npt.NDArray[Any]) -> None:
         rows, rate = heard.shape.rows, heard.shape.rate
@@ -58,8 +58,6 @@ class JitterBuffer:
         self._waited: Final[Numbers] = np.zeros(rows, np.int64)
         self._idle: Final[Numbers] = np.zeros(rows, np.int64)
         self._filled: Final[Numbers] = np.zeros(rows, np.int64)
-        self._duplicates: Final[Numbers] = counters["duplicates"]
-        self._late: Final[Numbers] = counters["late"]
         self._given_up: Final[Numbers] = counters["given_up"]
         self._gaps: Final[Numbers] = counters["gaps"]
         self._unconcealed: Final[Numbers] = counters["unconcealed"]
@@ -74,9 +72,9 @@ class JitterBuffer:
 
     def insert(
         self, rows: Rows, kinds: Bytes, sequence: Numbers, timestamp: Numbers, length: Numbers, payload: Bytes
-    ) -> Mask:
+    ) -> tuple[Mask, Mask]:
         """Take (n,) packets of the rows' streams, payloads (n, ≥ length). Returns which of them are of another
-        stream."""
+        stream, and which came too late or again."""
         distance = ahead(sequence, self._next[rows], 16)
         foreign = (distance < -LARGEST_DISORDER) | (distance >= LARGEST_JUMP)
         for k in np.flatnonzero((distance >= SLOTS) & ~foreign):
@@ -86,8 +84,6 @@ class JitterBuffer:
         duplicate = (distance >= 0) & (self._slot_sequence[slot] == sequence)
         taken = (distance >= 0) & (distance < SLOTS) & ~duplicate & ~foreign
         if not taken.all():
-            np.add.at(self._duplicates, rows[duplicate], 1)
-            np.add.at(self._late, rows[(distance < 0) & ~foreign], 1)
             rows, kinds, sequence, timestamp = rows[taken], kinds[taken], sequence[taken], timestamp[taken]
             length, slot, payload = length[taken], slot[taken], payload[taken]
         heard = (kinds != Kind.OTHER) & (kinds != Kind.EVENT) & (length <= self._slot_bytes)
@@ -103,7 +99,7 @@ class JitterBuffer:
             else:
                 self._payload[slot[same], :width] = payload[same, :width]
         np.maximum.at(self._reach, rows, distance[taken] + 1)
-        return foreign
+        return foreign, (distance < 0) & ~foreign
 
     def deliver(self, rows: Rows) -> None:
         """Let these rows hear all that is there in order."""

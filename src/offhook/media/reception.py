@@ -23,6 +23,9 @@ JITTER_UNIT: Final = 16
 _LARGEST_STEP_SECONDS: Final = 2
 """Timestamps that leave their clock by more have jumped: that is no jitter."""
 _HALF = 0x8000
+_WINDOW: Final = 64
+"""So many of the newest sequence numbers are known, so that what comes twice is told from what comes late."""
+_ONE: Final = np.uint64(1)
 
 
 class Reception:
@@ -37,6 +40,9 @@ class Reception:
         self._samples: Final[Numbers] = counters["jitter_samples"]
         self._earlier_expected: Final[Numbers] = counters["earlier_expected"]
         self._earlier_packets: Final[Numbers] = counters["earlier_packets"]
+        self._duplicates: Final[Numbers] = counters["duplicates"]
+        self._late: Final[Numbers] = counters["late"]
+        self._window: Final = np.zeros(len(counters), np.uint64)
         self._last: Final[dict[int, tuple[int, int]]] = {}  # when it arrived in ns, its timestamp
 
     def forget(self, row: int) -> None:
@@ -47,6 +53,7 @@ class Reception:
         """A stream begins with this packet, which is not counted yet. The same one going on, after a restart of this
         process, is no new one."""
         self._last.pop(row, None)
+        self._window[row] = 0
         highest = int(self._highest[row])
         ahead = ((sequence - highest + _HALF) & 0xFFFF) - _HALF
         if self._packets[row] and ssrc == self._ssrc[row] and -_HALF // 8 < ahead < _HALF // 8:
@@ -59,12 +66,35 @@ class Reception:
         self._highest[row] = sequence + 0xFFFF
         self._packets[row] = 0
 
-    def take(self, rows: Rows, sequence: Numbers) -> None:
-        """(n,) packets of these rows' streams have arrived, in this order; late ones and doubles count, too."""
-        highest = self._highest[rows]
-        reached = highest + ((sequence - highest + _HALF) & 0xFFFF) - _HALF
-        self._highest[rows] = np.maximum(highest, reached)
-        np.add(self._packets, np.bincount(rows, minlength=len(self._packets)), out=self._packets)
+    def take(self, rows: Rows, sequence: Numbers, late: Mask) -> None:
+        """(n,) packets of these rows' streams have arrived, in this order; late ones and doubles count, too (RFC 3550
+        A.3). `late`: they were heard no more, for whatever reason."""
+        arrived = np.bincount(rows, minlength=len(self._packets))
+        np.add(self._packets, arrived, out=self._packets)
+        while arrived.max(initial=0) > 1:
+            _, first = np.unique(rows, return_index=True)
+            self._take_one_each(rows[first], sequence[first], late[first])
+            others = np.ones(len(rows), np.bool_)
+            others[first] = False
+            rows, sequence, late = rows[others], sequence[others], late[others]
+            arrived = np.bincount(rows)
+        if len(rows):
+            self._take_one_each(rows, sequence, late)
+
+    def _take_one_each(self, rows: Rows, sequence: Numbers, late: Mask) -> None:
+        highest, window = self._highest[rows], self._window[rows]
+        step = ((sequence - highest + _HALF) & 0xFFFF) - _HALF
+        newer = step > 0
+        bit = np.left_shift(_ONE, np.clip(-step, 0, _WINDOW - 1).astype(np.uint64))
+        moved = np.left_shift(window, np.clip(step, 0, _WINDOW - 1).astype(np.uint64))
+        again = ~newer & (window & bit != 0)
+        self._window[rows] = np.where(newer, np.where(step < _WINDOW, moved, 0) | _ONE, window | bit)
+        self._highest[rows] = np.maximum(highest, highest + step)
+        if again.any():
+            self._duplicates[rows[again]] += 1
+        late &= ~again
+        if late.any():
+            self._late[rows[late]] += 1
 
     def sample(
         self,
