@@ -8,13 +8,14 @@ import secrets
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
 
 from offhook.calls.loop_store import LoopStore
 from offhook.calls.quality import LineQuality
+from offhook.calls.row_lease import Lease, Loop, Speech
 from offhook.calls.rtcp_desk import RtcpDesk
 from offhook.calls.rtp_ports import ReservedPort, RtpPorts
 from offhook.errors import OffhookError
@@ -37,7 +38,7 @@ from offhook.media.messages import (
     StopOnVoiceOnset,
     TelephoneEventSent,
 )
-from offhook.media.shared_audio import AHEAD_MS, Samples, SharedTable, write_ring
+from offhook.media.shared_audio import AHEAD_MS, Samples, write_ring
 from offhook.media.telephone_event import DIGITS
 from offhook.media.worker import SharedAudio
 
@@ -50,21 +51,6 @@ REST_TICKS: Final = 3
 """So long after it was closed a row is not used again: the tick that runs still sees it."""
 
 
-@dataclass(slots=True)
-class _Speech:
-    """One utterance: `chunks` wait for room; `position` to `end` lie in the ring. `told_final`: the worker knows its
-    end."""
-
-    number: int
-    position: int
-    end: int
-    chunks: deque[Samples] = field(default_factory=deque)
-    final: bool = False
-    told_final: bool = False
-    told: bool = False
-    started: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class _Place:
     """The sockets of a row, and where its peer sends to."""
@@ -73,40 +59,6 @@ class _Place:
     rtcp: socket.socket | None = None
     host: str = ""
     port: int = 0
-
-
-@dataclass(slots=True)
-class _Loop:
-    key: bytes
-    start: int
-    samples: int
-    volume: float
-
-
-@dataclass(slots=True)
-class _Lease:
-    number: int
-    shared: SharedTable
-    row: int
-    sock: socket.socket
-    terms: MediaTerms
-    ssrc: int
-    sequence: int
-    timestamp: int
-    rtcp: socket.socket | None = None
-    written: int = 0
-    speeches: list[_Speech] = field(default_factory=list)
-    over: set[int] = field(default_factory=set)
-    reflexes: dict[int, int] = field(default_factory=dict)
-    digits: deque[str] = field(default_factory=deque)
-    loop: _Loop | None = None
-    resting: bool = False
-    plays_from: int | None = None
-
-    def published(self, name: str) -> int:
-        """A counter of this lease's row; 0 before the media process has taken the row."""
-        counters = self.shared.counters[self.row]
-        return int(counters[name]) if int(counters["lease"]) == self.number else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +87,7 @@ class MediaRows:
         self._loops: Final = LoopStore(shared.loops.capacity)
         self._free: Final = {table.shape.rate: deque(range(table.shape.rows)) for table in shared.tables}
         self._closed: Final[deque[tuple[int, int, int]]] = deque()  # tick, rate, row
-        self._leases: Final[dict[int, _Lease]] = {}
+        self._leases: Final[dict[int, Lease]] = {}
         self._stopped: Final[deque[tuple[int, int, int]]] = deque()  # tick, lease, utterance
         self._hungry: Final[set[int]] = set()
         self._rtcp: Final = RtcpDesk()
@@ -164,7 +116,7 @@ class MediaRows:
             )
         place = self._place(own_socket)
         self._last_lease += 1
-        lease = self._leases[self._last_lease] = _Lease(
+        lease = self._leases[self._last_lease] = Lease(
             number=self._last_lease,
             shared=next(table for table in self._shared.tables if table.shape.rate == rate),
             row=self._free[rate].popleft(),
@@ -223,7 +175,7 @@ class MediaRows:
             return
         speech = next((s for s in row.speeches if s.number == utterance), None)
         if speech is None:
-            speech = _Speech(utterance, row.written, row.written)
+            speech = Speech(utterance, row.written, row.written)
             row.speeches.append(speech)
         if len(samples):
             speech.chunks.append(np.array(samples, np.int16))
@@ -263,7 +215,7 @@ class MediaRows:
             key, start, new = self._loops.take(samples)
             if new:
                 self._shared.loops.samples[start : start + len(samples)] = samples
-            following = _Loop(key, start, len(samples), volume)
+            following = Loop(key, start, len(samples), volume)
         row.loop = following
         if before is not None:
             self._loops.part(before.key, self._tick)
@@ -360,7 +312,7 @@ class MediaRows:
             if lease.plays_from is not None:
                 yield PlayFrom(lease.number, lease.plays_from), None
 
-    def _opening(self, lease: _Lease) -> OpenRow:
+    def _opening(self, lease: Lease) -> OpenRow:
         if not lease.published("tick"):
             return OpenRow(lease.number, lease.row, lease.terms, lease.ssrc, lease.sequence, lease.timestamp)
         ssrc, sequence, timestamp = (lease.published(name) for name in ("ssrc", "sequence", "timestamp"))
@@ -380,13 +332,13 @@ class MediaRows:
             reserved.release()
         return place
 
-    def _looping(self, lease: _Lease) -> SetLoop:
+    def _looping(self, lease: Lease) -> SetLoop:
         loop = lease.loop
         if loop is None:
             return SetLoop(lease.number, None, 0, 0.0)
         return SetLoop(lease.number, loop.start, loop.samples, loop.volume)
 
-    def _note(self, lease: _Lease, fact: RowFact) -> list[RowFact]:
+    def _note(self, lease: Lease, fact: RowFact) -> list[RowFact]:
         match fact:
             case AudioStarted(utterance=utterance):
                 speech = next((s for s in lease.speeches if s.number == utterance), None)
@@ -414,12 +366,12 @@ class MediaRows:
         if lease is not None:
             lease.speeches = [s for s in lease.speeches if s.number != utterance or s.started]
 
-    def _forget(self, lease: _Lease, utterance: int) -> None:
+    def _forget(self, lease: Lease, utterance: int) -> None:
         lease.over.add(utterance)
         lease.speeches = [speech for speech in lease.speeches if speech.number != utterance]
         lease.reflexes.pop(utterance, None)
 
-    def _feed(self, lease: _Lease) -> None:
+    def _feed(self, lease: Lease) -> None:
         """Put what waits into the ring, as far as there is room: one utterance after the other, each in one piece."""
         ring = AHEAD_MS * lease.shared.shape.rate // 1000
         room = ring - (lease.written - lease.published("played"))
@@ -438,7 +390,7 @@ class MediaRows:
             if not speech.told_final:
                 return
 
-    def _feed_one(self, lease: _Lease, speech: _Speech, room: int) -> int:
+    def _feed_one(self, lease: Lease, speech: Speech, room: int) -> int:
         start = speech.end
         while speech.chunks and room > 0:
             chunk = speech.chunks[0]
