@@ -13,13 +13,14 @@ import pytest
 from offhook.transports.call_leg import CallLeg, LegEnded, LegFact
 from offhook.transports.sip.admission import Source, Standing
 from offhook.transports.sip.call import Call, Happened
+from offhook.transports.sip.client_side import Noted
 from offhook.transports.sip.framing import Framed, StreamFraming, Whole
 from offhook.transports.sip.hop import Flow, Ms, Send
 from offhook.transports.sip.leg import SipLeg
 from offhook.transports.sip.listener import SipListener
 from offhook.transports.sip.message import SipRequest, SipResponse, Unreadable, parse_message
 from offhook.transports.sip.orders import Order
-from offhook.transports.sip.user_agent import CallArrived, Noted, Outcome, UserAgent
+from offhook.transports.sip.user_agent import CallArrived, Outcome, UserAgent
 
 SDP = (
     "v=0\r\no=alice 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n"

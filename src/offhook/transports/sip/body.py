@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from offhook.transports.sip import header_fields
-from offhook.transports.sip.message import Headers, SipRequest
+from offhook.transports.sip.message import Headers, SipMessage, SipRequest
 from offhook.transports.sip.response import ACCEPT
 
 SDP: Final = "application/sdp"
@@ -22,13 +22,13 @@ class UnsupportedBody(ValueError):
         self.headers = headers
 
 
-def session_description_in(request: SipRequest) -> bytes | None:
-    """The session description of a request, None when it has none.
+def session_description_in(message: SipMessage) -> bytes | None:
+    """The session description of a message, None when it has none.
 
     Raises:
         UnsupportedBody: there is a body that must be understood and is not.
     """
-    return _description(request.headers, request.body) if request.body.strip() else None
+    return _description(message.headers, message.body) if message.body.strip() else None
 
 
 def _description(headers: Headers, body: bytes) -> bytes | None:

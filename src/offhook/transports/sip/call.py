@@ -9,7 +9,7 @@ How a call comes to be confirmed is in `incoming_call` and `outgoing_call`. `han
 import secrets
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from offhook.media.messages import MediaTerms
 from offhook.transports.call_leg import LegDigit, LegEnded, LegFact, LegTermsChanged, Offer
@@ -21,6 +21,9 @@ from offhook.transports.sip.message import SipRequest, SipResponse
 from offhook.transports.sip.offer_answer import MediaSession, NotAcceptable
 from offhook.transports.sip.response import ALLOW, build_response, capabilities, response_hop
 from offhook.transports.sip.transaction import T1, T2, Key, NonInviteClientTransaction, ServerTransaction
+
+if TYPE_CHECKING:
+    from offhook.transports.sip.outgoing_call import OutgoingCall
 
 MAX_UNACKNOWLEDGED: Final = 4
 SDP: Final = "application/sdp"
@@ -68,7 +71,21 @@ class DialogMade:
     id: DialogId
 
 
-CallEffect: TypeAlias = Send | Happened | RequestBegan | RequestOver | DialogMade
+@dataclass(frozen=True, slots=True, eq=False)
+class FindWay:
+    """A call that is placed wants to know the ways to its trunk."""
+
+    call: "OutgoingCall"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WayFailed:
+    """This server of a trunk is silent, cannot be reached or is busy: for a while others come first."""
+
+    hop: Hop
+
+
+CallEffect: TypeAlias = Send | Happened | RequestBegan | RequestOver | DialogMade | FindWay | WayFailed
 
 
 @dataclass(slots=True)

@@ -4,25 +4,28 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Final
 
 import structlog
 
 from offhook.errors import OffhookError
 from offhook.media.messages import Codec
-from offhook.transports.call_leg import CallLeg, LegEnded
+from offhook.transports.call_leg import CallLeg, Dial, LegEnded
 from offhook.transports.sip.account import Account, Path
 from offhook.transports.sip.admission import NO_TRUNKS, Admission, LogAllowance, Source, Standing
 from offhook.transports.sip.bound_address import BoundAddress, parse_address
-from offhook.transports.sip.call import Call, Happened
-from offhook.transports.sip.endpoints import TcpConnection, UdpEndpoint, bind, local_host
+from offhook.transports.sip.call import Call, FindWay, Happened, WayFailed
+from offhook.transports.sip.dialling import Dialling
+from offhook.transports.sip.endpoints import TcpConnection, UdpEndpoint, bind
 from offhook.transports.sip.entrance import Entrance
 from offhook.transports.sip.front_door import FrontDoor, RequestLimits
 from offhook.transports.sip.hop import Flow, Hop, Ms, Send
 from offhook.transports.sip.leg import SipLeg
 from offhook.transports.sip.offer_answer import CODECS
 from offhook.transports.sip.orders import Answer, Order
+from offhook.transports.sip.outgoing_call import OutgoingCall
+from offhook.transports.sip.path_to import path_to
 from offhook.transports.sip.refusal_log import log_refusals
 from offhook.transports.sip.refusals import RefusedSource, Rule
 from offhook.transports.sip.registration import LookUp, NotRegistered, Registered, Registration, Unregistered
@@ -30,6 +33,7 @@ from offhook.transports.sip.registration_log import log_registration, log_unansw
 from offhook.transports.sip.request_checks import Refusal
 from offhook.transports.sip.sdes import SrtpRules
 from offhook.transports.sip.server_location import TRANSPORTS, ServerLocation, ServersNotFound, Target
+from offhook.transports.sip.trunk import SipTrunk
 from offhook.transports.sip.user import User
 from offhook.transports.sip.user_agent import MAX_CALLS, CallArrived, Outcome, UserAgent
 
@@ -38,8 +42,6 @@ MAX_STRANGERS_CONNECTIONS: Final = 16
 MAX_CONNECTS: Final = 32
 CONNECT_WITHIN_S: Final = 5.0
 LINGER_S: Final = 2.0
-# Links count from 1.
-NO_LINK: Final = 0
 BACKLOG: Final = 256
 RESPONSE: Final = b"SIP/"
 
@@ -63,9 +65,10 @@ class SipListener:
         srtp: whether media is encrypted, for all and by trunk.
         accounts: where to be registered, from `start` to `stop`. Their registrars may call.
         dns_servers: addresses and ports of DNS servers; none: those of the machine.
+        dials_by: the trunks that calls can be placed by.
 
     Raises:
-        SettingsInvalid: an address or a network cannot be read.
+        SettingsInvalid: an address or a network cannot be read, or two trunks have one name.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class SipListener:
         srtp: SrtpRules = SrtpRules(),  # noqa: B008 -- a frozen value
         accounts: Sequence[Account] = (),
         dns_servers: Sequence[tuple[str, int]] = (),
+        dials_by: Sequence[SipTrunk] = (),
     ) -> None:
         self._listen = [parse_address(text) for text in listen]
         self._advertise = advertise
@@ -94,6 +98,7 @@ class SipListener:
         self._agent = UserAgent(max_calls=max_calls, codecs=codecs, srtp=srtp, entrance=Entrance(self._door, users))
         self._agent.registrations = tuple(Registration(account, random.random) for account in accounts)
         self._location = ServerLocation(dns_servers)
+        self._dialling = Dialling(dials_by)
         self._allowance = LogAllowance()
         self._legs: dict[Call, SipLeg] = {}
         self._arrived: asyncio.Queue[SipLeg | None] = asyncio.Queue()
@@ -202,6 +207,18 @@ class SipListener:
         for endpoint in self._udp.values():
             endpoint.close()
 
+    def dials(self, trunk: str) -> bool:
+        """Whether calls can be placed by the trunk of this name."""
+        return trunk in self._dialling
+
+    def dial(self, order: Dial, host: str, port: int) -> SipLeg:
+        """Place a call (see call_leg.Dialler). Raises KeyError when there is no such trunk."""
+        now = self._now()
+        call = self._dialling.place(order, (self._advertise or host, port), now)
+        leg = self._legs[call] = SipLeg(call, self)
+        self._carry_out(self._agent.begin(call, now), now)
+        return leg
+
     def obey(self, call: Call, order: Order) -> None:
         """Carry out an order on a call (`leg.Line`). What is advertised counts for media too."""
         now = self._now()
@@ -258,6 +275,7 @@ class SipListener:
     def _disconnected(self, address: tuple[str, int], reason: str) -> None:
         """Tell registrations; once everything is closed nobody is left to tell."""
         now = self._now()
+        self._carry_out(() if self._closed else self._agent.disconnected(address, now), now)
         for registration in () if self._closed else self._agent.registrations:
             effects = registration.disconnected(address, reason, now)
             self._carry_out(self._agent.settle_registration(registration, effects, now), now)
@@ -290,6 +308,10 @@ class SipListener:
                 self._tell(outcome)
             elif isinstance(outcome, LookUp):
                 self._begin(self._look_up(outcome.registration))
+            elif isinstance(outcome, FindWay):
+                self._begin(self._find_way(outcome.call))
+            elif isinstance(outcome, WayFailed):
+                self._location.avoid(Target(outcome.hop.transport, outcome.hop.address))
             elif isinstance(outcome, Registered | NotRegistered | Unregistered):
                 log_registration(outcome)
                 self._note_server(outcome)
@@ -314,7 +336,7 @@ class SipListener:
         leg.tell(happened.fact)
         if isinstance(happened.fact, LegEnded):
             del self._legs[happened.call]
-            _log.info("sip_call_ended", call_id=leg.offer.call_id, cause=happened.fact.cause)
+            _log.info("sip_call_ended", call_id=leg.offer.call_id, **asdict(happened.fact))
 
     def _send(self, send: Send) -> None:
         hop = send.hop
@@ -379,6 +401,11 @@ class SipListener:
             effects = registration.found(paths, now)
         self._carry_out(self._agent.settle_registration(registration, effects, now), now)
 
+    async def _find_way(self, call: OutgoingCall) -> None:
+        paths = await self._dialling.ways(call.trunk, self._location, self._spoken, self._path_to)
+        now = self._now()
+        self._carry_out(self._agent.found(call, paths, now), now)
+
     def _note_server(self, outcome: Registered | NotRegistered | Unregistered) -> None:
         """Whoever looks for servers next begins with another one."""
         if isinstance(outcome, NotRegistered) and outcome.hop is not None and outcome.trouble.try_elsewhere:
@@ -391,19 +418,7 @@ class SipListener:
         return tuple(each for each in TRANSPORTS if each in bound)
 
     def _path_to(self, target: Target) -> Path | None:
-        """How to reach this target from where we listen; None when we do not listen on its kind of address."""
-        transport, address = target.transport, target.address
-        wide = ":" in address[0]
-        bound = next((each for each in self._bound if each.transport == transport and (":" in each.host) == wide), None)
-        if bound is None:
-            return None
-        udp = (each.link for each in self._udp.values() if each.address == (bound.host, bound.port))
-        link = next(udp, NO_LINK) if transport == "udp" else NO_LINK
-        try:
-            host = local_host(bound.host, self._advertise, address[0])
-        except OSError:
-            return None
-        return Path(Hop(transport, link, address), (host, bound.port))
+        return path_to(target, self._bound, self._udp.values(), self._advertise)
 
     # --- time
 

@@ -8,37 +8,30 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from offhook.media.messages import Codec
+from offhook.transports.sip.account import Path
 from offhook.transports.sip.admission import Source, Standing
 from offhook.transports.sip.body import UnsupportedBody
 from offhook.transports.sip.call import (
     Call,
     CallEffect,
-    ClientTransaction,
     DialogMade,
-    Happened,
-    RequestBegan,
-    RequestOver,
     refusal_of,
 )
 from offhook.transports.sip.caller_identity import called_behind, contact_user
+from offhook.transports.sip.client_side import ClientSide, Noted, OwnOutcome
 from offhook.transports.sip.deadlines import Deadlines
 from offhook.transports.sip.dialog import DialogId
 from offhook.transports.sip.entrance import Entered, Entrance
 from offhook.transports.sip.front_door import FrontDoor
 from offhook.transports.sip.hop import Flow, Ms, Send
 from offhook.transports.sip.incoming_call import IncomingCall
-from offhook.transports.sip.invite_client_transaction import InviteClientTransaction
 from offhook.transports.sip.message import SipRequest, SipResponse, Unreadable, parse_message
 from offhook.transports.sip.offer_answer import CODECS, NotAcceptable
 from offhook.transports.sip.orders import Answer, HangUp, Order, Refuse, Ring
+from offhook.transports.sip.outgoing_call import OutgoingCall
 from offhook.transports.sip.registration import (
     Effects,
-    LookUp,
-    NotRegistered,
-    RegisterBegan,
-    Registered,
     Registration,
-    Unregistered,
 )
 from offhook.transports.sip.request_checks import Refusal, refusal_of_invite, refusal_of_request
 from offhook.transports.sip.response import build_response, capabilities, response_hop
@@ -46,18 +39,14 @@ from offhook.transports.sip.sdes import SrtpRules
 from offhook.transports.sip.stateless_answers import StatelessAnswers
 from offhook.transports.sip.transaction import (
     AckArrived,
-    Answered,
     Effect,
     InviteServerTransaction,
     Key,
-    NonInviteClientTransaction,
     NonInviteServerTransaction,
-    Progressed,
     ServerTransaction,
     State,
     TimedOut,
     cancelled_key,
-    client_key,
     server_key,
 )
 from offhook.transports.sip.user import signed
@@ -77,15 +66,7 @@ class CallArrived:
     call: IncomingCall
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """Something for the log."""
-
-    event: str
-    detail: str
-
-
-Outcome: TypeAlias = Send | CallArrived | Happened | Noted | LookUp | Registered | NotRegistered | Unregistered
+Outcome: TypeAlias = OwnOutcome | CallArrived
 
 
 class UserAgent:
@@ -108,13 +89,11 @@ class UserAgent:
         self._srtp = srtp
         self._max_transactions = max_transactions
         self._servers: dict[Key, ServerTransaction] = {}
-        self._clients: dict[Key, tuple[ClientTransaction, Call | Registration]] = {}
-        self._calls: set[Call] = set()
-        self._dialogs: dict[DialogId, Call] = {}
         self._invites: dict[Key, IncomingCall] = {}
         self._unmerged: dict[Key, Key] = {}
         self._merge_keys: dict[Key, Key] = {}
         self._deadlines = Deadlines()
+        self._own = ClientSide(self._deadlines)
         self._stateless = StatelessAnswers()
 
     @property
@@ -124,16 +103,16 @@ class UserAgent:
     @property
     def calls(self) -> int:
         """Calls in progress, with those whose BYE is not answered yet."""
-        return len(self._calls)
+        return len(self._own.calls)
 
     @property
     def transactions(self) -> int:
-        return len(self._servers) + len(self._clients)
+        return len(self._servers) + self._own.transactions
 
     @property
     def awaits_answers(self) -> bool:
         """Whether a request of ours is still unanswered."""
-        return any(client.state in UNANSWERED for client, _ in self._clients.values())
+        return self._own.awaits_answers
 
     # --- what comes in
 
@@ -148,7 +127,7 @@ class UserAgent:
         except Unreadable as error:
             return [Noted("sip_message_unreadable", str(error))]
         if isinstance(message, SipResponse):
-            return self._receive_response(message, flow, now)
+            return [*self._own.receive(message, flow, now)]
         if message.method == "ACK":
             return [] if message.defect else self._receive_ack(message, now)
         if message.defect is not None and source.may_call:
@@ -187,15 +166,31 @@ class UserAgent:
         """Let every machine whose deadline has come do its part."""
         outcomes: list[Outcome] = []
         while (machine := self._deadlines.pop_due(now)) is not None:
-            if isinstance(machine, Registration):
-                outcomes += self.settle_registration(machine, machine.advance(now), now)
-            elif isinstance(machine, Call):
+            if isinstance(machine, Call):
                 outcomes += self._settle_call(machine, machine.advance(now), now)
-            elif isinstance(machine, InviteClientTransaction | NonInviteClientTransaction):
-                outcomes += self._settle_client(machine, machine.advance(now), now)
             elif isinstance(machine, InviteServerTransaction | NonInviteServerTransaction):
                 outcomes += self._settle(machine, machine.advance(now), now)
+            else:
+                outcomes += self._own.advance(machine, now)
         return outcomes
+
+    # --- calls that are placed, registrations
+
+    def begin(self, call: OutgoingCall, now: Ms) -> list[Outcome]:
+        """Place a call. `FindWay` follows, or its end."""
+        return self._settle_call(call, call.find_way(), now)
+
+    def found(self, call: OutgoingCall, paths: Sequence[Path], now: Ms) -> list[Outcome]:
+        """The ways to the trunk of a call that is placed, in the order in which to try them; none: there is none."""
+        return self._settle_call(call, call.found(paths, now), now)
+
+    def disconnected(self, address: tuple[str, int], now: Ms) -> list[Outcome]:
+        """A connection to this address is closed or could not be made."""
+        return [*self._own.disconnected(address, now)]
+
+    def settle_registration(self, registration: Registration, effects: Effects, now: Ms) -> list[Outcome]:
+        """Take what a registration wants."""
+        return [*self._own.settle_registration(registration, effects, now)]
 
     # --- requests
 
@@ -203,14 +198,14 @@ class UserAgent:
         known = self._servers.get(server_key(ack))
         if known is not None:
             return self._settle(known, known.receive(ack, now), now)
-        call = self._dialogs.get(_dialog_id(ack))
+        call = self._own.dialogs.get(_dialog_id(ack))
         return self._settle_call(call, call.acknowledged(ack, now), now) if call else []
 
     def _belongs_to_call(self, request: SipRequest) -> bool:
         """Whether it is a request within a call's dialog, or the CANCEL of an INVITE that is known here."""
         if request.method == "CANCEL":
             return cancelled_key(request) in self._servers
-        return _dialog_id(request) in self._dialogs
+        return _dialog_id(request) in self._own.dialogs
 
     def _receive_new(self, request: SipRequest, flow: Flow, entered: Entered, now: Ms) -> list[Outcome]:
         if len(self._servers) >= self._max_transactions:
@@ -223,7 +218,7 @@ class UserAgent:
         if refusal_or_none is not None:
             return self._answer(request, flow, transaction, refusal_or_none, now)
         if request.to_tag or request.method in {"BYE", "UPDATE", "INFO"}:
-            call = self._dialogs.get(_dialog_id(request))
+            call = self._own.dialogs.get(_dialog_id(request))
             if call is None:
                 return self._answer(request, flow, transaction, Refusal(481), now)
             effects = call.requested(request, flow, transaction, now)
@@ -251,7 +246,7 @@ class UserAgent:
         self, invite: SipRequest, flow: Flow, transaction: InviteServerTransaction, entered: Entered, now: Ms
     ) -> list[Outcome]:
         refusal = refusal_of_invite(invite)
-        if refusal is None and len(self._calls) >= self._max_calls:
+        if refusal is None and len(self._own.calls) >= self._max_calls:
             refusal = Refusal(503, "Too many calls", (("Retry-After", str(RETRY_WHEN_FULL_SECONDS)),))
         if refusal is not None:
             return self._answer(invite, flow, transaction, refusal, now)
@@ -267,11 +262,10 @@ class UserAgent:
             outcomes = self._answer(invite, flow, transaction, Refusal(status, None, tuple(headers)), now)
             return [*outcomes, Noted("sip_call_not_acceptable", f"{flow.remote[0]}: {error}")]
         call.offer = signed(call.offer, entered.identity)
-        self._calls.add(call)
-        self._dialogs[call.dialog.id] = call
         self._invites[transaction.key] = call
+        made = self._settle_call(call, (DialogMade(call, call.dialog.id),), now)
         trying = transaction.respond(build_response(invite, flow, 100), now)
-        return [*self._settle(transaction, trying, now), CallArrived(call)]
+        return [*made, *self._settle(transaction, trying, now), CallArrived(call)]
 
     def _registered_as(self, invite: SipRequest, flow: Flow) -> str | None:
         """The trunk whose registrar sent the call to our contact there; None when it is no such call."""
@@ -320,31 +314,6 @@ class UserAgent:
         )
         return self._settle(transaction, transaction.respond(response, now), now)
 
-    def _receive_response(self, response: SipResponse, flow: Flow, now: Ms) -> list[Outcome]:
-        known = self._clients.get(client_key(response))
-        if known is None:
-            return []
-        try:
-            response.to_tag  # noqa: B018 -- parsing is what is asked for
-        except ValueError as error:
-            return [Noted("sip_message_unreadable", str(error))]
-        return self._settle_client(known[0], known[0].receive(response, now), now, flow)
-
-    def disconnected(self, address: tuple[str, int], now: Ms) -> list[Outcome]:
-        """A connection to this address is closed or could not be made: what waits for a first answer from there."""
-        lost = [
-            (client, owner)
-            for client, owner in self._clients.values()
-            if client.hop.reliable
-            and client.hop.address == address
-            and client.state in {State.CALLING, State.TRYING}
-            and isinstance(owner, Call)
-        ]
-        outcomes: list[Outcome] = []
-        for client, owner in lost:
-            outcomes += self._settle_call(owner, (RequestOver(owner, client), *owner.unreachable(client.key, now)), now)
-        return outcomes
-
     # --- bookkeeping
 
     def _settle(self, transaction: ServerTransaction, effects: Iterable[Effect], now: Ms) -> list[Outcome]:
@@ -368,71 +337,10 @@ class UserAgent:
             if merge_key is not None:
                 self._unmerged.pop(merge_key, None)
 
-    def _settle_client(
-        self, client: ClientTransaction, effects: Iterable[Effect], now: Ms, flow: Flow | None = None
-    ) -> list[Outcome]:
-        """What of a request of ours goes out, and what comes of it to its owner. `flow`: where a response came from."""
-        outcomes: list[Outcome] = []
-        _, owner = self._clients[client.key]
-        self._deadlines.plan(client)
-        if client.state is State.TERMINATED:
-            del self._clients[client.key]
-        for effect in effects:
-            if isinstance(effect, Send):
-                outcomes.append(effect)
-            elif isinstance(effect, TimedOut):
-                outcomes += self._timed_out(client, owner, effect, now)
-            elif not isinstance(effect, Progressed | Answered):
-                continue
-            elif isinstance(owner, Registration):
-                outcomes += self.settle_registration(owner, owner.answered(client.key, effect.response, now), now)
-            elif flow is not None:
-                outcomes += self._settle_call(owner, owner.responded(client.key, effect.response, flow, now), now)
-        return outcomes
-
-    def _timed_out(
-        self, client: ClientTransaction, owner: Call | Registration, timed_out: TimedOut, now: Ms
-    ) -> list[Outcome]:
-        if isinstance(owner, Registration):
-            return self.settle_registration(owner, owner.timed_out(client.key, now), now)
-        note = Noted(f"sip_{client.method.lower()}_unanswered", f"timer {timed_out.timer}")
-        return [*self._settle_call(owner, owner.timed_out(client.key, now), now), note]
-
-    def settle_registration(self, registration: Registration, effects: Effects, now: Ms) -> list[Outcome]:
-        """Take what a registration wants."""
-        outcomes: list[Outcome] = []
-        for effect in effects:
-            if isinstance(effect, RegisterBegan):
-                transaction = effect.transaction
-                self._clients[transaction.key] = (transaction, registration)
-                outcomes += self._settle_client(transaction, transaction.start(now), now)
-            else:
-                outcomes.append(effect)
-        self._deadlines.plan(registration)
-        return outcomes
-
     def _settle_call(self, call: Call, effects: Iterable[CallEffect], now: Ms) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        for effect in effects:
-            if isinstance(effect, RequestBegan):
-                self._clients[effect.transaction.key] = (effect.transaction, call)
-                self._deadlines.plan(effect.transaction)
-            elif isinstance(effect, RequestOver):
-                self._clients.pop(effect.transaction.key, None)
-                effect.transaction.abandon()
-                self._deadlines.plan(effect.transaction)
-            elif isinstance(effect, DialogMade):
-                self._dialogs[effect.id] = call
-            else:
-                outcomes.append(effect)
         if isinstance(call, IncomingCall):
             self._keep_or_forget(call.transaction)
-        self._deadlines.plan(call)
-        if call.over:
-            self._calls.discard(call)
-            for dialog_id in call.dialog_ids:
-                self._dialogs.pop(dialog_id, None)
-        return outcomes
+        return [*self._own.settle_call(call, effects, now)]
 
 
 def _dialog_id(request: SipRequest) -> DialogId:
