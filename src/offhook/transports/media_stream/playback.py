@@ -30,8 +30,8 @@ MESSAGE_FRAMES: Final = 10
 """So much goes into one message when several frames are due at once."""
 MARK_LOST_MS: Final = 1500
 """A mark that has not come back by then counts as returned, where none ever came back."""
-MARKS_STALLED_MS: Final = 5000
-"""The same, where marks do come back."""
+MARK_AGAIN_MS: Final = 2000
+"""Where marks do come back, another one is sent by then: one of them may have been lost."""
 UNMARKED_FRAMES: Final = 2000 // TICK_MS
 """So much may be sent and not be heard as long as no mark has ever come back."""
 SILENCE_BYTE: Final = {Codec.PCMU: b"\xff", Codec.PCMA: b"\xd5", Codec.L16: b"\x00"}
@@ -131,8 +131,7 @@ class Playback:
         return self._quiet > QUIET_FRAMES
 
     def _due(self, now: Ms) -> list[str]:
-        self._give_up_marks(now)
-        messages: list[str] = []
+        messages = self._look_after_marks(now)
         room = (AHEAD_FRAMES if self._marks_work else UNMARKED_FRAMES) - self._ahead
         while self._backlog and room > 0:
             frames = [self._backlog.popleft() for _ in range(min(len(self._backlog), room, MESSAGE_FRAMES))]
@@ -157,11 +156,17 @@ class Playback:
         sent.mark, sent.marked_at = str(self._marks), now
         return self._dialect.mark(self._stream_id, sent.mark)
 
-    def _give_up_marks(self, now: Ms) -> None:
-        """A carrier that returns no marks is taken to have played what it was sent; one that has stopped to return
-        them is given more time."""
-        patience = MARKS_STALLED_MS if self._marks_work else MARK_LOST_MS
-        while self._unheard and (first := self._unheard[0]).mark is not None and now - first.marked_at > patience:
+    def _look_after_marks(self, now: Ms) -> list[str]:
+        """A carrier that returns no marks is taken to have played what it was sent; of one that does, only another mark
+        can tell that one was lost."""
+        if self._marks_work:
+            late = self._unheard and self._unheard[-1].mark is not None
+            if not late or now - self._unheard[-1].marked_at <= MARK_AGAIN_MS:
+                return []
+            self._unheard.append(_Sent())
+            return [self._mark(now)]
+        while self._unheard and (first := self._unheard[0]).mark is not None and now - first.marked_at > MARK_LOST_MS:
             self._unheard.popleft()
             self._ahead -= len(first.frames)
             self._counts["marks_lost"] += 1
+        return []
