@@ -30,3 +30,14 @@ def test_labels_are_quoted() -> None:
 
 def test_nothing_is_an_empty_page() -> None:
     assert as_text([]) == ""
+
+
+def test_a_histogram_is_its_buckets_its_sum_and_its_count() -> None:
+    buckets = ((1.0, 2), (2.5, 3), (float("inf"), 4))
+    text = as_text([Metric("delay", "histogram", "Delays.", 7.5, {"codec": "PCMA"}, buckets)])
+    assert text == (
+        "# HELP delay Delays.\n# TYPE delay histogram\n"
+        'delay_bucket{codec="PCMA",le="1"} 2\ndelay_bucket{codec="PCMA",le="2.5"} 3\n'
+        'delay_bucket{codec="PCMA",le="+Inf"} 4\n'
+        'delay_sum{codec="PCMA"} 7.5\ndelay_count{codec="PCMA"} 4\n'
+    )

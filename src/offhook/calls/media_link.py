@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from offhook.calls.line_tally import LineTally
 from offhook.calls.media_process import MediaProcess
 from offhook.calls.media_rows import MediaRows, Row
 from offhook.calls.quality import LineQuality
@@ -61,6 +62,10 @@ class MediaLink(Protocol):
     @property
     def rows_open(self) -> int:
         """How many rows are in use."""
+
+    @property
+    def lines(self) -> LineTally:
+        """How good the lines were that are closed."""
 
     async def start(self) -> None:
         """Be ready for calls. Raises OffhookError: `media_failed`."""

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from offhook.calls.line_tally import LineTally
 from offhook.calls.loop_store import LoopStore
 from offhook.calls.quality import LineQuality
 from offhook.calls.row_lease import Lease, Loop, Speech
@@ -91,6 +92,7 @@ class MediaRows:
         self._stopped: Final[deque[tuple[int, int, int]]] = deque()  # tick, lease, utterance
         self._hungry: Final[set[int]] = set()
         self._rtcp: Final = RtcpDesk()
+        self.lines: Final = LineTally()
         self._last_lease = 0
         self._tick = 0
 
@@ -137,6 +139,8 @@ class MediaRows:
         row = self._leases.pop(lease, None)
         if row is None:
             return
+        if row.rtcp is not None:
+            self.lines.add(self._rtcp.quality(row))
         self._rtcp.close(row)
         self._post(CloseRow(lease), None)
         self._hungry.discard(lease)

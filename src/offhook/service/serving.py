@@ -7,6 +7,7 @@ import structlog
 
 from offhook.control.control_app import control_app
 from offhook.service.http_server import HttpServer
+from offhook.service.line_metrics import LineMetrics
 from offhook.service.service_metrics import (
     CountingStreams,
     MediaMetrics,
@@ -38,6 +39,7 @@ async def serve(house: House, listeners: Sequence[Listener], *, ready: Callable[
         metrics=[
             ServiceMetrics(house.register, house.keeper),
             MediaMetrics(house.link),
+            LineMetrics(house.link.lines),
             *(TrunkMetrics(listener) for listener in listeners if isinstance(listener, RegisteredTrunks)),
             *(MediaStreamMetrics(listener) for listener in listeners if isinstance(listener, CountingStreams)),
             *(RefusalMetrics(listener) for listener in listeners if isinstance(listener, RefusingListener)),
