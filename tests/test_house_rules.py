@@ -96,6 +96,8 @@ ROOMS: dict[str, Room] = {
         ),
         files={
             "wiring.py": ("offhook.speech", "offhook.transports", "offhook.app_links"),
+            "numbers.py": ("phonenumbers",),
+            "special_ranges.py": ("phonenumbers",),
             # Placing calls is what these are for: the simulator is their tool, not a choice.
             "spoken_call.py": ("offhook.transports.simulator",),
             "commands/call.py": ("offhook.transports.simulator",),

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from offhook.service.service_metrics import MediaStreamMetrics, RefusalMetrics, ServiceMetrics
+from offhook.service.service_metrics import DialMetrics, MediaStreamMetrics, RefusalMetrics, ServiceMetrics
 from offhook.service.settings_reference import page
 from offhook.transports.sip.listener import SipListener
 
@@ -16,6 +16,8 @@ class Nothing:
         self.deleted = 0
         self.stream_counts: dict[str, int] = {}
         self.streams_open = 0
+        self.refused: dict[str, int] = {}
+        self.allowed = self.caller_ids_replaced = 0
 
     def calls_in_progress(self) -> int:
         return 0
@@ -37,6 +39,7 @@ def test_every_metric_of_a_limit_exists() -> None:
         ServiceMetrics(nothing, nothing).metrics(),
         RefusalMetrics(SipListener([])).metrics(),
         MediaStreamMetrics(nothing).metrics(),
+        DialMetrics(nothing).metrics(),
     )
     there = {metric.name for metrics in counted for metric in metrics}
     assert set(re.findall(r"`(offhook_\w+)`", page())) <= there

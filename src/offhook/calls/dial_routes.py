@@ -31,12 +31,14 @@ class AskedToDial:
 
 @dataclass(frozen=True, slots=True)
 class DialRefused:
-    """Not dialled: the `rule` that says so, the `number` as it was read, and the setting that would allow it."""
+    """Not dialled: the `rule` that says so, the `number` as it was read, and the setting that would allow it.
+    `retry_after_seconds`: the rule counts calls, and may let one through again after that (REST: 429)."""
 
     rule: str
     number: str
     why: str
     remedy: str
+    retry_after_seconds: float | None = None
 
     def __str__(self) -> str:
         return f"{self.number} is not dialled ({self.rule}): {self.why} {self.remedy}"
@@ -47,3 +49,6 @@ class DialRoutes(Protocol):
 
     def route(self, asked: AskedToDial) -> Dial | DialRefused:
         """The way, which is counted against its limits now; or why there is none."""
+
+    def over(self, asked: AskedToDial) -> None:
+        """A call that was routed is over, answered or not: it is no longer one of those in progress."""

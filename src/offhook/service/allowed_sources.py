@@ -6,7 +6,8 @@ from ipaddress import ip_network
 
 from offhook.errors import OffhookError
 from offhook.service.setting_types import IpNetwork
-from offhook.service.settings import Settings, Trunk
+from offhook.service.settings import Settings
+from offhook.service.trunk_settings import Trunk
 
 
 def networks_of_trunks(settings: Settings) -> Mapping[str, tuple[IpNetwork, ...]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final, Protocol, runtime_checkable
 
+from offhook.calls.dial_guard import CALL_LIMIT_RULES
 from offhook.control.metrics import Metric
 
 
@@ -99,9 +100,13 @@ class RefusingListener(Protocol):
     def refused(self) -> Mapping[str, int]:
         """How many, for every rule by its name."""
 
+    @property
+    def transactions(self) -> int:
+        """What is remembered of requests, for repeated ones."""
+
 
 class RefusalMetrics:
-    """What was turned away at the door of SIP, by rule."""
+    """What was turned away at the door of SIP, by rule; and what is remembered of what was not."""
 
     def __init__(self, listener: RefusingListener) -> None:
         self._listener: Final = listener
@@ -111,6 +116,40 @@ class RefusalMetrics:
         about = "SIP messages, calls and connections turned away, by the rule that did it."
         for rule, count in self._listener.refused.items():
             yield Metric("offhook_sip_refused_total", "counter", about, count, {"rule": rule})
+        about = "SIP transactions in memory; each is kept for up to 32 s after its end."
+        yield Metric("offhook_sip_transactions", "gauge", about, self._listener.transactions)
+
+
+class CountingRoutes(Protocol):
+    """A dial plan, with what it has counted."""
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """Calls that were not placed, for every rule by its name."""
+
+    @property
+    def allowed(self) -> int: ...
+
+    @property
+    def caller_ids_replaced(self) -> int: ...
+
+
+class DialMetrics:
+    """The numbers of the dial plan."""
+
+    def __init__(self, routes: CountingRoutes) -> None:
+        self._routes: Final = routes
+
+    def metrics(self) -> Iterator[Metric]:
+        """The counts as they are now; limits that nobody has reached are 0."""
+        routes = self._routes
+        yield Metric("offhook_dials_allowed_total", "counter", "Calls that the dial plan let through.", routes.allowed)
+        about = "Calls, transfers among them, that were not placed, by the rule that refused them."
+        counted = dict.fromkeys(CALL_LIMIT_RULES, 0) | dict(routes.refused)
+        for rule, count in sorted(counted.items()):
+            yield Metric("offhook_dials_refused_total", "counter", about, count, {"rule": rule})
+        about = "Calls that show the number of their flow, because their trunk does not allow the one asked for."
+        yield Metric("offhook_caller_ids_replaced_total", "counter", about, routes.caller_ids_replaced)
 
 
 class TrunkMetrics:

@@ -10,6 +10,7 @@ from offhook.service.http_server import HttpServer
 from offhook.service.line_metrics import LineMetrics
 from offhook.service.service_metrics import (
     CountingStreams,
+    DialMetrics,
     MediaMetrics,
     MediaStreamMetrics,
     RefusalMetrics,
@@ -40,6 +41,7 @@ async def serve(house: House, listeners: Sequence[Listener], *, ready: Callable[
             ServiceMetrics(house.register, house.keeper),
             MediaMetrics(house.link),
             LineMetrics(house.link.lines),
+            DialMetrics(house.routes),
             *(TrunkMetrics(listener) for listener in listeners if isinstance(listener, RegisteredTrunks)),
             *(MediaStreamMetrics(listener) for listener in listeners if isinstance(listener, CountingStreams)),
             *(RefusalMetrics(listener) for listener in listeners if isinstance(listener, RefusingListener)),

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from offhook.protocol.phone_numbers import is_phone_number, normalized
+from offhook.protocol.phone_numbers import is_phone_number
 from offhook.protocol.speech_options import is_language
+from offhook.service.numbers import region_of
 
 T = TypeVar("T")
 IpNetwork: TypeAlias = IPv4Network | IPv6Network
@@ -181,9 +182,7 @@ def _as_network(written: object) -> object:
 
 
 def _as_country(written: object) -> object:
-    # In a country whose rules are known, this national number has an international form.
-    national = "0611555666"
-    if isinstance(written, str) and normalized(national, written) == national:
+    if isinstance(written, str) and region_of(written) is None:
         _refuse(f"'{written}' is not a known country.", 'Write two letters of ISO 3166, such as "DE" or "US".')
     return written.strip().upper() if isinstance(written, str) else written
 

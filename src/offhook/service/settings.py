@@ -7,10 +7,10 @@ that limits something names the metric that shows how near the limit is.
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from offhook.service.media_stream_settings import MediaStream
+from offhook.service.outbound_settings import FlowOutbound, Outbound
 from offhook.service.setting_section import Section, limit
 from offhook.service.setting_types import (
     Country,
@@ -19,18 +19,17 @@ from offhook.service.setting_types import (
     ListenAddress,
     Network,
     PortRange,
-    SipDomain,
     as_dns_server,
     as_host_port,
     as_listen_address,
     as_port_range,
-    as_registrar,
     checked_app_url,
     checked_language,
     checked_number,
     checked_own_host,
     checked_transfer_target,
 )
+from offhook.service.trunk_settings import Trunk
 
 TRANSCRIBERS: Final = ("pocketsphinx", "scripted")
 SYNTHESIZERS: Final = ("espeak", "scripted")
@@ -40,16 +39,6 @@ Number: TypeAlias = Annotated[str, AfterValidator(checked_number)]
 Language: TypeAlias = Annotated[str, AfterValidator(checked_language)]
 OwnHost: TypeAlias = Annotated[str, AfterValidator(checked_own_host)]
 TransferTarget: TypeAlias = Annotated[str, AfterValidator(checked_transfer_target)]
-
-
-def _hosts_or_registrar(hosts: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-    if not hosts and info.data.get("registrar", "mistaken") is None:
-        raise PydanticCustomError(
-            "setting",
-            "{problem}",
-            {"problem": "It is missing.", "remedy": "Write where its calls come from, or set registrar."},
-        )
-    return hosts
 
 
 class Http(Section):
@@ -138,31 +127,6 @@ class Storage(Section):
     """Call logs older than this are deleted."""
 
 
-class Trunk(Section):
-    """A carrier or a telephone system that may call; with a registrar, one that the service registers at."""
-
-    name: str = Field(min_length=1)
-    """How it is called in logs."""
-    registrar: Annotated[SipDomain | None, BeforeValidator(as_registrar)] = None
-    """Domain to register at, whose DNS says where (RFC 3263); `host:port`: just there. Its addresses may call. None:
-    the service does not register."""
-    hosts: Annotated[Listed[str], AfterValidator(_hosts_or_registrar)] = Field(default=(), validate_default=True)
-    """Addresses, networks or host names that its calls come from, beside the registrar; looked up at the start."""
-    username: str | None = None
-    """The user to register, which is the account's number or name. Needed with `registrar`."""
-    password: str | None = Field(default=None, repr=False)
-    """Answers the registrar's challenge (digest)."""
-    auth_username: str | None = None
-    """The user that the password belongs to, where the carrier gives another one. None: `username`."""
-    transport: Literal["udp", "tcp"] | None = None
-    """How to reach it: `udp` or `tcp`; `sip.listen` must have an address of that kind. None: as its DNS says, and `udp`
-    when it says nothing."""
-    expires_seconds: int = Field(default=600, ge=30, le=86400)
-    """For how long to register. The registrar decides in the end; it is refreshed at 80 % of that."""
-    keep_alive_seconds: int = Field(default=25, ge=0, le=3600)
-    """How often the registrar is asked whether it still knows us, which also keeps a NAT open. 0: never."""
-
-
 class FallbackSettings(Section):
     """What a caller gets when the app is lost (contract D26): the second app, else a transfer, else the apology."""
 
@@ -219,6 +183,8 @@ class Flow(Section):
     """Numbers in events with (`e164`) or without (`digits`) the leading `+` (contract D2)."""
     default_country: Country | None = None
     """Two letters, ISO 3166: how numbers in national form are read."""
+    trunk: str | None = None
+    """The trunk that it dials by. None: the one that the caller came by, else the first one that can dial."""
     answer_after_seconds: float = Field(default=0, ge=0, le=120)
     """How long it rings (contract D36)."""
     max_call_seconds: float = Field(default=7200, ge=1, le=86400)
@@ -238,6 +204,7 @@ class Flow(Section):
     barge_in: BargeInSettings = BargeInSettings()
     speech: FlowSpeech = FlowSpeech()
     fallback: FallbackSettings = FallbackSettings()
+    outbound: FlowOutbound = FlowOutbound()
 
     @property
     def speaks_websocket(self) -> bool:
@@ -254,6 +221,7 @@ class Settings(Section):
     speech: Speech = Speech()
     logging: Logging = Logging()
     limits: Limits = Limits()
+    outbound: Outbound = Outbound()
     storage: Storage = Storage()
     trunks: tuple[Trunk, ...] = Field(default=(), alias="trunk")
     flows: tuple[Flow, ...] = Field(default=(), alias="flow")

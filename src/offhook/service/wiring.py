@@ -30,13 +30,15 @@ from offhook.protocol.session import Session
 from offhook.protocol.speech_options import same_name
 from offhook.service.allowed_sources import networks_of_trunks
 from offhook.service.call_log_keeper import CallLogKeeper
+from offhook.service.dial_plan import DialPlan
 from offhook.service.engine_names import engine_named
 from offhook.service.flow_book import FlowBook
 from offhook.service.flow_terms import call_settings
 from offhook.service.prompt_fetch import PromptFetch
 from offhook.service.setting_types import SipDomain
-from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Limits, Settings, Sip, Speech, Trunk
+from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Limits, Settings, Sip, Speech
 from offhook.service.settings import Flow as FlowSettings
+from offhook.service.trunk_settings import Trunk
 from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
 from offhook.speech.synthesizer import Synthesizer
 from offhook.speech.synthesizer_chain import SynthesizerChain
@@ -79,6 +81,7 @@ class House:
     engines: Engines
     keeper: CallLogKeeper | None
     logs: LogWriter | None
+    routes: DialPlan
 
     async def written(self) -> None:
         """Wait until every log line so far is on disk."""
@@ -105,6 +108,7 @@ async def open_house(
         prompts = await stack.enter_async_context(PromptFetch(settings.limits.prompt_networks))
         logs, keeper = _open_logs(settings.storage.call_logs, settings.storage.keep_days, stack)
         heart = Heartbeat(link)
+        routes = DialPlan(settings, lambda: heart.ms / 1000)
         flows = {
             flow.id: _flow(flow, settings.speech, engines=engines, client=client, prompts=prompts)
             for flow in settings.flows
@@ -112,13 +116,15 @@ async def open_house(
         register = CallRegister(
             link=link,
             heart=heart,
-            switchboard=_Switchboard(FlowBook(settings.flows), flows),
+            switchboard=_Switchboard(
+                FlowBook(settings.flows, {trunk.name: trunk.default_country for trunk in settings.trunks}), flows
+            ),
             logs=logs or _NoLogs(),
             max_calls=settings.limits.max_calls,
             retry_after_seconds=settings.limits.retry_after_seconds,
             watch=watch,
         )
-        yield House(settings, link, heart, register, engines, keeper, logs)
+        yield House(settings, link, heart, register, engines, keeper, logs, routes)
 
 
 async def sip_listeners(settings: Settings) -> list[SipListener]:

@@ -22,8 +22,9 @@ from offhook.service.engine_names import engine_named
 from offhook.service.http_server import bound
 from offhook.service.media_stream_settings import MediaStreamAccount
 from offhook.service.setting_types import HostPort
-from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Flow, Settings, Sip, Trunk
+from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Flow, Settings, Sip
 from offhook.service.settings_file import load
+from offhook.service.trunk_settings import Trunk
 from offhook.service.wiring import servers_of
 
 # Each engine's library, and the extra that brings it.
