@@ -65,6 +65,9 @@ class Sip(Section):
     codecs: Listed[Literal["G722", "PCMU", "PCMA"]] = Field(default=("G722", "PCMU", "PCMA"), min_length=1)
     """What calls may be spoken in. The first decides whether wideband (`G722`, by far better understood, at three times
     the work) or narrowband is preferred; among codecs of that width the caller's order counts."""
+    srtp: Literal["off", "accept", "offer", "require"] = "accept"
+    """Encrypted media (SRTP, keys by SDES): never, where the caller offers it, where we may offer it too, or nothing
+    else. The keys are in the signalling: only TLS keeps them secret."""
     allow_from: Listed[Network] = ()
     """Networks that calls are taken from, beside this machine and the trunks (contract D42). `0.0.0.0/0`: all."""
     allow_this_machine: bool = True

@@ -54,6 +54,7 @@ from offhook.transports.sip.account import Account
 from offhook.transports.sip.front_door import RequestLimits
 from offhook.transports.sip.hop import host_and_port
 from offhook.transports.sip.listener import SipListener
+from offhook.transports.sip.sdes import Srtp, SrtpRules
 from offhook.transports.sip.server_location import TRANSPORTS, ServerLocation, ServersNotFound
 
 logger = structlog.get_logger()
@@ -144,6 +145,7 @@ async def sip_listeners(settings: Settings) -> list[SipListener]:
             limits=_request_limits(settings.limits),
             max_calls=settings.limits.max_calls + SPARE_SIP_CALLS,
             codecs=[Codec(name) for name in settings.sip.codecs],
+            srtp=SrtpRules(Srtp(settings.sip.srtp)),
             accounts=[_account(trunk, trunk.registrar) for trunk in settings.trunks if trunk.registrar is not None],
             dns_servers=[(server.host, server.port) for server in settings.sip.dns_servers],
         )
