@@ -5,9 +5,10 @@ The media process is pinned to one core; this process (the service's side: repor
 at another place of it), so that detection has real work; every call is spoken to, over a background loop. Gaps are
 those between the packets of one call as they leave, by the kernel's receive timestamps.
 
-    python bench/media_clock.py [--calls 300 500] [--seconds 20] [--codec PCMU] [--write]
+    python bench/media_clock.py [--calls 300 500] [--seconds 20] [--codec PCMU] [--bridged] [--write]
 
-`--write` puts the table into bench/RESULTS.md, one a codec.
+`--bridged`: the calls are in pairs that hear each other, as after a transfer, instead of being spoken to. `--write`
+puts the table into bench/RESULTS.md, one a codec, and one for pairs.
 """
 
 import argparse
@@ -167,7 +168,7 @@ def coded(codec: Codec, voice: Samples) -> bytes:
 
 
 async def measure(
-    calls: int, seconds: int, codec: Codec, binary: Path, voice: Samples, cores: tuple[int, int]
+    calls: int, seconds: int, codec: Codec, bridged: bool, binary: Path, voice: Samples, cores: tuple[int, int]
 ) -> Result:
     """One run."""
     quiet_loop = control_on(cores[0], min(10, seconds))
@@ -182,9 +183,12 @@ async def measure(
     )
     terms = MediaTerms(codec, PAYLOAD_TYPES[codec], ("127.0.0.1", OWN_PORT), 101)
     rows = [link.open(terms) for _ in range(calls)]
-    for row in rows:
+    for row in rows if not bridged else ():
         link.loop(row.lease, loop, 0.2)
         link.play(row.lease, 1, long[row.lease * 97 :], True)
+    for row, other in zip(rows[::2], rows[1::2], strict=False) if bridged else ():
+        link.play_from(row.lease, other.lease)
+        link.play_from(other.lease, row.lease)
 
     with tempfile.TemporaryDirectory() as folder:
         sound = Path(folder) / "voice"
@@ -272,6 +276,7 @@ async def main() -> None:
     parser.add_argument("--calls", type=int, nargs="+", default=[300, 500])
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--codec", type=Codec, choices=list(PAYLOAD_TYPES), default=Codec.PCMU)
+    parser.add_argument("--bridged", action="store_true")
     parser.add_argument("--write", action="store_true")
     chosen = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
@@ -281,7 +286,9 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         binary = build_generator(Path(folder))
         for calls in chosen.calls:
-            result = await measure(calls, chosen.seconds, chosen.codec, binary, voice, (cores[0], cores[-1]))
+            result = await measure(
+                calls, chosen.seconds, chosen.codec, chosen.bridged, binary, voice, (cores[0], cores[-1])
+            )
             rows.append(as_row(result))
             print(rows[-1], flush=True)
     if chosen.write:
@@ -289,6 +296,7 @@ async def main() -> None:
         when = datetime.now(UTC).strftime("%Y-%m-%d")
         notes = (__doc__ or "").split("\n\n")[1].replace("\n", " ")
         title = "## media_clock" if chosen.codec is Codec.PCMU else f"## media_clock, {chosen.codec}"
+        title += ", in pairs that hear each other" if chosen.bridged else ""
         write(title, f"{title}\n\n`{command}`, {when}, {machine()}.\n\n{notes}\n\n{HEAD}\n" + "\n".join(rows) + "\n")
 
 

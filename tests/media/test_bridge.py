@@ -242,3 +242,25 @@ def test_alaw_survives_as_alaw(hand: "Hand", speech: Samples) -> None:
     heard = talk(hand, mouth, speech, ear)
     coded = decode_alaw(encode_alaw(speech))
     assert correlation(coded, heard) > 0.99999
+
+
+def test_callers_who_speak_with_each_other_are_not_asked_about_their_voices(hand: "Hand", speech: Samples) -> None:
+    """No turns are taken while two legs are bridged (contract D15); afterwards they are again."""
+    (one, first), (two, second) = hand.call(), hand.call()
+    loud = np.full(160, 20000, np.int16)
+
+    def speak(ticks: int) -> list[str]:
+        facts = []
+        for _ in range(ticks):
+            first.say(loud)
+            second.say(loud)
+            facts += [f"{type(fact).__name__} {fact.lease}" for fact in hand.tick()]
+        return facts
+
+    assert sorted(speak(30)) == [f"VoiceOnset {one}", f"VoiceOnset {two}"]
+    hand.order(PlayFrom(one, two))
+    assert not speak(30), "early media: the caller's voice still counts"
+    hand.order(PlayFrom(two, one))
+    assert sorted(speak(30)) == [f"VoicePause {one}", f"VoicePause {two}"]
+    hand.order(CloseRow(two))
+    assert speak(30) == [f"VoiceOnset {one}"]

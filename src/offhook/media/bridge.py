@@ -82,6 +82,11 @@ class Bridge:
         self._leaving.pop(number, None)
         self._regroup()
 
+    def both_ways(self) -> Rows:
+        """The numbers of the rows that play from a row that plays from them."""
+        rows = np.flatnonzero(self._source >= 0)
+        return np.asarray(rows[self._source[self._source[rows]] == rows])
+
     def prepare(self, missed: int) -> Sequence[Rows]:
         """Make the next frames, `missed` ticks having been skipped before this one. Returns of each table the rows that
         play something else than before."""

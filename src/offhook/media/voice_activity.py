@@ -80,6 +80,7 @@ class VoiceActivity:
         self._begin: Final[Numbers] = np.zeros(rows, np.int64)
         self._lease: Final[Numbers] = np.zeros(rows, np.int64)
         self._open: Final[Mask] = np.zeros(rows, np.bool_)
+        self._resting: Final[Mask] = np.zeros(rows, np.bool_)
         self.phase: Final[Numbers] = np.zeros(rows, np.int64)
         self.voice_tick: Final[Numbers] = np.zeros(rows, np.int64)
 
@@ -97,6 +98,7 @@ class VoiceActivity:
         self._positive[number] = self._negative[number] = self._silent[number] = 0
         self._lease[number] = lease
         self._open[number] = True
+        self._resting[number] = False
         self.phase[number], self.voice_tick[number] = phase, voice_tick
         self._detector.reset(np.array([number]))
 
@@ -121,10 +123,24 @@ class VoiceActivity:
         self._negative[number] = 0
         return [VoicePause(int(self._lease[number]), int(self.voice_tick[number]))]
 
+    def rest(self, numbers: Rows) -> list[VoicePause]:
+        """Nobody asks about the voices of these rows, and of no others, until the next such order: the callers speak
+        with each other. A voice that was there has paused."""
+        rests = np.zeros(len(self._resting), np.bool_)
+        rests[numbers] = True
+        for number in np.flatnonzero(self._resting & ~rests):
+            table, row = self._place(number)
+            self._read[number] = self._heards[table].count[row]
+            self._positive[number] = self._negative[number] = self._silent[number] = 0
+            self._detector.reset(np.array([number]))
+        facts = [self.hush(*self._place(number)) for number in np.flatnonzero(rests & ~self._resting & self._open)]
+        self._resting[:] = rests
+        return [fact for of_row in facts for fact in of_row]
+
     def detect(self, tick: int) -> list[tuple[int, int, VoiceOnset | VoicePause]]:
         """Take what was heard since; returns (table, row, fact)."""
         facts: list[tuple[int, int, VoiceOnset | VoicePause]] = []
-        share = max(_SMALLEST_SHARE, int(np.ceil(SHARE_A_TICK * int(self._open.sum()))))
+        share = max(_SMALLEST_SHARE, int(np.ceil(SHARE_A_TICK * int((self._open & ~self._resting).sum()))))
         while share > 0:
             rows = self._waiting(share)
             if not len(rows):
@@ -171,7 +187,7 @@ class VoiceActivity:
                 self._read[rows][far] = heard.count[far] - CHUNK * rate // 8000
                 behind = heard.count - self._read[rows]
             backlog[rows] = behind * 8000 // rate
-        ready = np.flatnonzero(self._open & (backlog >= CHUNK))
+        ready = np.flatnonzero(self._open & ~self._resting & (backlog >= CHUNK))
         if len(ready) > most:
             ready = np.sort(ready[np.argpartition(-backlog[ready], most - 1)[:most]])
         return ready

@@ -160,6 +160,7 @@ class Worker:
                 table.keys.press(row, digit, duration_ms)
             case PlayFrom(source=source):
                 self._bridge.play_from((number, row), None if source is None else self._places.get(source))
+                table.facts.extend(self._voice.rest(self._bridge.both_ways()))
             case RearmVoice():
                 self._voice.rearm(number, row)
             case _:
@@ -179,6 +180,7 @@ class Worker:
     def _close(self, lease: int) -> None:
         number, row = place = self._places.pop(lease)
         self._bridge.close(place)
+        self._voice.rest(self._bridge.both_ways())
         self._voice.close(number, row)
         self._tables[number].close(row).close()
 
