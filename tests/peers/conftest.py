@@ -15,7 +15,9 @@ from tests.peers.service import Service
 class Serves(Protocol):
     """Starts a service: see Service."""
 
-    async def __call__(self, app: str, *, flow: str = "", more: str = "", host: str = "0.0.0.0") -> Service: ...
+    async def __call__(
+        self, app: str, *, flow: str = "", more: str = "", host: str = "0.0.0.0", sip: str = ""
+    ) -> Service: ...
 
 
 class Phones(Protocol):
@@ -44,10 +46,10 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serves]:
     async with AsyncExitStack() as stack:
         started: list[Service] = []
 
-        async def start(app: str, *, flow: str = "", more: str = "", host: str = "0.0.0.0") -> Service:
+        async def start(app: str, *, flow: str = "", more: str = "", host: str = "0.0.0.0", sip: str = "") -> Service:
             folder = tmp_path / f"service{len(started) + 1}"
             folder.mkdir()
-            service = Service(folder, app=app, flow=flow, more=more, host=host)
+            service = Service(folder, app=app, flow=flow, more=more, host=host, sip=sip)
             started.append(service)
             return await stack.enter_async_context(service)
 

@@ -22,6 +22,7 @@ listen = "127.0.0.1:0"
 [sip]
 listen = ["udp:{host}:0", "tcp:{host}:0"]
 rtp_ports = "{rtp_first}-{rtp_last}"
+{sip}
 
 [logging]
 level = "info"
@@ -53,14 +54,19 @@ class Service:
         app: URL of the app of its one flow, which has the numbers `+4921155660` and `support` and the token `secret`.
         flow: more TOML of that flow (`answer_after_seconds = 1`, `[flow.barge_in]` …; tables last).
         more: TOML before the flow (`[limits]` cannot be given again).
+        sip: more TOML of `[sip]`.
     """
 
-    def __init__(self, folder: Path, *, app: str, flow: str = "", more: str = "", host: str = "0.0.0.0") -> None:
+    def __init__(
+        self, folder: Path, *, app: str, flow: str = "", more: str = "", host: str = "0.0.0.0", sip: str = ""
+    ) -> None:
         self.logs = folder / "call-logs"
         self._settings = folder / "offhook.toml"
         rtp = 12000 + os.getpid() % 40 * 200
         self._settings.write_text(
-            SETTINGS.format(rtp_first=rtp, rtp_last=rtp + 999, logs=self.logs, app=app, flow=flow, more=more, host=host)
+            SETTINGS.format(
+                rtp_first=rtp, rtp_last=rtp + 999, logs=self.logs, app=app, flow=flow, more=more, host=host, sip=sip
+            )
         )
         self.lines: list[LogLine] = []
         self._told = asyncio.Condition()
