@@ -4,6 +4,7 @@ Source: twilio.com/docs/voice/api/call-resource (POST `Calls/{sid}` with `Status
 sipgate's bridge have too; developers.telnyx.com (`/v2/calls/{call_control_id}/actions/hangup`).
 """
 
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
@@ -37,7 +38,7 @@ def hang_up_request(account: StreamAccount, call_id: str) -> RestRequest | None:
         headers = {"Authorization": f"Bearer {account.rest_key}"}
         return RestRequest(f"{account.rest_url}/v2/calls/{call}/actions/hangup", headers, json={})
     user = account.rest_user or ""
-    headers = {"Authorization": aiohttp.BasicAuth(user, account.rest_key).encode()}
+    headers = {"Authorization": "Basic " + b64encode(f"{user}:{account.rest_key}".encode()).decode()}
     url = f"{account.rest_url}/2010-04-01/Accounts/{quote(user, safe='')}/Calls/{call}.json"
     return RestRequest(url, headers, form={"Status": "completed"})
 
