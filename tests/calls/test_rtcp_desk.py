@@ -197,15 +197,20 @@ class TestReports:
         line = quality(link, row)
         assert (line.lost, line.duplicates, line.late, line.given_up) == (0, 0, 1, 1)
 
-    async def test_a_leg_without_a_port_of_ours_has_counters_only(self, link: InProcessMediaLink, peer: Peer) -> None:
+    async def test_a_leg_that_brings_its_own_socket_has_no_line(self, link: InProcessMediaLink, peer: Peer) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         row = link.open(replace(peer.terms, remote=None), ours)
         with theirs:
-            for _ in range(10):
-                await link.tick()
-            assert quality(link, row).sent == 10
-            link.close(row.lease)
+            await link.tick()
             assert link.quality(row.lease) is None
+            link.close(row.lease)
+
+    async def test_lines_that_are_over_are_counted(self, link: InProcessMediaLink, peer: Peer) -> None:
+        row = link.open(peer.terms)
+        await talk(link, peer, row, 100)
+        link.close(row.lease)
+        assert link.quality(row.lease) is None
+        assert sum(link.lines.codecs[Codec.PCMU].mos.counts) == 1
 
 
 class TestWhatPeersTell:

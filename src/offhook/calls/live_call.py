@@ -363,8 +363,16 @@ class LiveCall:
         self._note(f"internal error: {failure!r}")
         self.happened(CallerHungUp("internal_error"))
 
+    def _tell_line(self) -> None:
+        """How good the caller's line was, for whoever reads the log."""
+        line = None if self.lease is None else self._link.quality(self.lease)
+        if line is not None:
+            self._note(f"line: {line}")
+            self._log.about(self.now, {"quality": line.record()})
+
     async def _close(self) -> None:
         self._leg.hang_up("call_over")
+        self._tell_line()
         lease = self.lease
         if lease is not None:
             self._link.close(lease)

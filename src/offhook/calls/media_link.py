@@ -118,7 +118,7 @@ class MediaLink(Protocol):
         """The caller's turn is over: the next onset needs the full evidence."""
 
     def quality(self, lease: int) -> LineQuality | None:
-        """How good the line of an open row has been until now; None: it is not open."""
+        """How good the line of a row has been until now; None: it is not open, or its packets take no network."""
 
     def heard(self, lease: int, start: int, stop: int | None = None) -> Samples:
         """A copy of what the row heard between two positions; what is older than 8 s is left out."""

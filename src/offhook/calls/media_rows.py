@@ -139,8 +139,9 @@ class MediaRows:
         row = self._leases.pop(lease, None)
         if row is None:
             return
-        if row.rtcp is not None:
-            self.lines.add(self._rtcp.quality(row))
+        line = self._rtcp.quality(row)
+        if line is not None:
+            self.lines.add(line)
         self._rtcp.close(row)
         self._post(CloseRow(lease), None)
         self._hungry.discard(lease)
@@ -265,7 +266,7 @@ class MediaRows:
         return 0 if row is None else row.published("heard")
 
     def quality(self, lease: int) -> LineQuality | None:
-        """How good the line of an open row has been until now."""
+        """How good the line of an open row has been until now; None: its packets take no network."""
         row = self._leases.get(lease)
         return None if row is None else self._rtcp.quality(row)
 

@@ -119,10 +119,10 @@ class RtcpDesk:
                 self._speak(leg)
                 heapq.heappush(self._due, (leg.session.next_report, lease))
 
-    def quality(self, row: CountedRow) -> LineQuality:
-        """How good the row's line has been until now."""
+    def quality(self, row: CountedRow) -> LineQuality | None:
+        """How good the row's line has been until now; None: it has no socket here, its packets take no network."""
         leg = self._legs.get(row.number)
-        return line_quality(row, FarEnd() if leg is None else leg.session.far_end)
+        return None if leg is None else line_quality(row, leg.session.far_end)
 
     def _speak(self, leg: _Leg, *, bye: bool = False) -> None:
         counted = _counted(leg, self._tick)
