@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from offhook.sdk.handlers import HandlerFailed
     from offhook.sdk.http_answer import HttpAnswer
     from offhook.sdk.replies import Reply
+    from offhook.sdk.service_actions import CallRefused
 
 __all__ = [
     "Action",
@@ -64,6 +65,7 @@ __all__ = [
     "BargeIn",
     "BargeInConfig",
     "BargeInStrategy",
+    "CallRefused",
     "ConfigureTranscription",
     "Dtmf",
     "DtmfReceived",
@@ -115,6 +117,7 @@ _HOMES = {
     "offhook.sdk.handlers": "HandlerFailed",
     "offhook.sdk.http_answer": "HttpAnswer",
     "offhook.sdk.replies": "Reply",
+    "offhook.sdk.service_actions": "CallRefused",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

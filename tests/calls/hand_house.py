@@ -5,7 +5,7 @@ import asyncio
 import base64
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -16,9 +16,11 @@ from offhook.app_links.app_link import AnswerCame, AppFact, AppLink
 from offhook.audio.wav import wav_bytes
 from offhook.calls.call_log import CallWatcher, LogSink, MemorySink
 from offhook.calls.call_register import CallRegister
-from offhook.calls.flow import Dialled, Flow
+from offhook.calls.dial_routes import AskedToDial, DialRefused
+from offhook.calls.flow import Calling, Dialled, Flow, WhileItRings
 from offhook.calls.heartbeat import Heartbeat, stopped
 from offhook.calls.media_link import InProcessMediaLink
+from offhook.calls.placed_leg import WayOut
 from offhook.conversation.defaults import CallSettings
 from offhook.protocol.events import Event
 from offhook.protocol.json_codec import event_to_json, read_actions
@@ -28,7 +30,10 @@ from offhook.speech.synthesizer_chain import SynthesizerChain
 from offhook.speech.synthesizers.scripted import ScriptedSynthesizer, ScriptedVoiceSettings
 from offhook.speech.transcriber import Transcriber
 from offhook.speech.transcribers.scripted import ScriptedEarSettings, ScriptedTranscriber
+from offhook.transports.call_leg import Dial
+from offhook.transports.simulator.callee import Callee, Reception
 from offhook.transports.simulator.caller import Caller
+from offhook.transports.simulator.dialler import SimulatorDialler
 from offhook.transports.simulator.listener import SimulatorListener
 from offhook.transports.simulator.steps import Say, Step
 
@@ -114,7 +119,11 @@ class HandHouse:
     Args:
         answers: what the app answers to each event (JSON in, JSON out).
         words: what the caller says in turns 1, 2, … as the scripted ear hears it.
+        receives: how each call that the house places is received.
         settings: changes to the call's settings.
+
+    Its dial plan dials every number as it is written, but for those in `forbidden`; `asked` is what it was asked, `out`
+    what of that is in progress.
     """
 
     def __init__(
@@ -125,6 +134,8 @@ class HandHouse:
         max_calls: int = 4,
         number: str = "+4921155660",
         voice: ScriptedSynthesizer | None = None,
+        receives: Callable[[Dial], Reception] = lambda _: Reception(),
+        while_it_rings: WhileItRings | None = None,
         **settings: Any,
     ) -> None:
         self._answers = answers
@@ -136,7 +147,12 @@ class HandHouse:
         self.heart = Heartbeat(self.link, epoch=EPOCH, clock=stopped)
         self.logs = MemoryLogs()
         self.simulator = SimulatorListener()
+        self.dialler = SimulatorDialler(receives)
+        self.asked: list[AskedToDial] = []
+        self.out: list[AskedToDial] = []
+        self.forbidden: set[str] = set()
         self.apps: list[AppInMemory] = []
+        self._begun: list[asyncio.Future[None]] = []
         self.watch: Callable[[Session], CallWatcher | None] = lambda _: None
         self.flow = Flow(
             id="test",
@@ -146,7 +162,9 @@ class HandHouse:
             voice=SynthesizerChain([self.voice], ["scripted"]),
             ears=OneEar(self.ear),
             fetch=self._fetch,
+            while_it_rings=while_it_rings or WhileItRings(ringing),
         )
+        self.way_out = WayOut(self.link, self)
         self.register = CallRegister(
             link=self.link,
             heart=self.heart,
@@ -154,13 +172,29 @@ class HandHouse:
             logs=self.logs,
             max_calls=max_calls,
             retry_after_seconds=5,
+            way_out=self.way_out,
             watch=self._watch,
         )
 
     # --- what the register asks
 
-    def find(self, called: str, caller: str | None) -> Dialled | None:
+    def find(self, called: str, caller: str | None, trunk: str | None = None) -> Dialled | None:
+        del trunk
         return Dialled(self.flow, called, caller or "anonymous") if called == self._number else None
+
+    def calling(self, flow_id: str, called: str, caller: str | None) -> Calling | None:
+        return Calling(self.flow, called, self._number if caller is None else caller) if flow_id == "test" else None
+
+    def route(self, asked: AskedToDial) -> Dial | DialRefused:
+        self.asked.append(asked)
+        if asked.target in self.forbidden:
+            return DialRefused("not_listed", asked.target, "no allowed prefix lists it.", "Add it to dial.allow.")
+        self.out.append(asked)
+        caller = asked.caller_number or self._number
+        return Dial("simulator", asked.target, caller, asked.caller_name, asked.ring_seconds)
+
+    def over(self, asked: AskedToDial) -> None:
+        self.out.remove(asked)
 
     def _call_settings(self, session: Session, began_at: int) -> CallSettings:
         return CallSettings(session=session, began_at=began_at, **self._settings)
@@ -183,26 +217,42 @@ class HandHouse:
     async def __aenter__(self) -> "HandHouse":
         await self.link.start()
         await self.simulator.start()
-        self._running = asyncio.ensure_future(self.register.run([self.simulator]))
+        self._running = asyncio.ensure_future(
+            self.register.run([self.simulator], [self.dialler], beside=[self.dialler])
+        )
+        await self.settle()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.simulator.stop()
+        self.dialler.stop()
         await self.until(lambda: self.register.calls_in_progress() == 0)
+        await asyncio.gather(*self._begun)
         self._running.cancel()
         await asyncio.wait([self._running])
         await self.link.end()
+        assert self.out == []
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let something go on that waits for calls."""
+        self._begun.append(asyncio.ensure_future(work))
 
     async def dial(self, *script: Step, called: str | None = None, caller: str | None = "+491701234567") -> Caller:
         placed = await self.simulator.call(script, called=called or self._number, caller=caller)
         await self.settle()
         return placed
 
+    @property
+    def callee(self) -> Callee:
+        """Who was called last."""
+        return self.dialler.placed[-1]
+
     async def tick(self, ticks: int = 1) -> None:
         """Let 20 ms pass, so many times."""
         for _ in range(ticks):
             self.heart.take(await self.link.tick(), ())
             self.simulator.exchange()
+            self.dialler.exchange()
             await self.settle()
 
     async def until(self, condition: Callable[[], bool], *, within_ms: int = 60_000) -> None:
@@ -234,6 +284,13 @@ class HandHouse:
         """The log of the last call, as records."""
         return [json.loads(line) for line in next(reversed(self.logs.sinks.values())).lines]
 
+    def facts(self) -> list[str]:
+        """The facts of the last call, by name."""
+        return [record["fact"]["type"] for record in self.log() if "fact" in record]
+
+    def notes(self) -> str:
+        return "\n".join(record["note"] for record in self.log() if "note" in record)
+
     def told(self) -> str:
         return "\n".join("\n".join(sink.lines) for sink in self.logs.sinks.values())
 
@@ -248,6 +305,13 @@ def tone(hertz: float, ms: int, level: int = 8000) -> npt.NDArray[np.int16]:
     """A tone at 16 kHz: what a caller's voice is to the loudness detector."""
     at = np.arange(ms * RATE // 1000) / RATE
     return (level * np.sin(2 * np.pi * hertz * at)).astype(np.int16)
+
+
+def ringing(rate: int) -> npt.NDArray[np.int16]:
+    """One round of a ringing tone: 1 s of 425 Hz, 1 s of nothing."""
+    assert rate in {8000, RATE}
+    sounding = tone(425, 1000, level=3000)[:: RATE // rate]
+    return np.concatenate([sounding, np.zeros(rate, np.int16)])
 
 
 def talk(ms: int = 1000) -> Say:

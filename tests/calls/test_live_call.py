@@ -1,7 +1,6 @@
 """Whole calls by hand: the simulator dials, a scripted ear and voice, an app in memory."""
 
 import json
-from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -154,17 +153,6 @@ async def test_gathered_digits_arrive_as_one_turn() -> None:
         gathered = house.app.received[house.events().index("user_speak")]
         assert gathered["text"] == "123"
         assert gathered["gathered_dtmf"] is True
-
-
-async def test_a_transfer_without_a_trunk_fails_with_its_cause_and_the_caller_comes_back() -> None:
-    """(contract D15)"""
-    starts = deque([[{"type": "transfer", "target_phone_number": "+4930123456", "timeout": 20}], [speak("back")]])
-    async with HandHouse(on(session_start=starts)) as house:
-        caller = await house.dial()
-        await house.until(lambda: bool(caller.heard))
-        again = [event for event in house.app.received if event["type"] == "session_start"]
-        assert len(again) == 2
-        assert again[1]["transfer_failed"]["cause"] == "not_allowed"
 
 
 async def test_hold_and_resume() -> None:

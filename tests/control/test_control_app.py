@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from offhook.calls.outbound import Because, CallWish, NotPlaced
 from offhook.control.control_app import control_app
 from offhook.control.metrics import Metric
 from offhook.protocol.actions import Action, Hangup, Speak
@@ -24,6 +25,8 @@ class Calls:
         self.here = [Session(id="s-1", account_id="acme", phone_number="+4921155660", direction="inbound")]
         self.ran: list[tuple[str, tuple[Action, ...]]] = []
         self.after: list[int | None] = []
+        self.wishes: list[CallWish] = []
+        self.refuses: NotPlaced | None = None
 
     def sessions(self) -> list[Session]:
         return self.here
@@ -44,6 +47,10 @@ class Calls:
 
     def has_ended(self, session_id: str) -> bool:
         return session_id == "s-0"
+
+    def place(self, wish: CallWish) -> Session | NotPlaced:
+        self.wishes.append(wish)
+        return self.refuses or Session(id="s-2", account_id="acme", phone_number=wish.target, direction="outbound")
 
 
 class Part:
@@ -151,7 +158,10 @@ async def test_large_bodies_run_too(api: httpx.AsyncClient, calls: Calls) -> Non
 @pytest.mark.parametrize(
     "headers", [{}, {"Authorization": "Bearer k2"}, {"Authorization": "Basic k1"}, {"Authorization": "Bearer"}]
 )
-@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/sessions/s-1/actions"), ("GET", "/v1/sessions")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/v1/sessions/s-1/actions"), ("GET", "/v1/sessions"), ("POST", "/v3/ai-flows/desk/call")],
+)
 async def test_without_a_valid_key_the_api_is_closed(
     api: httpx.AsyncClient, calls: Calls, headers: dict[str, str], method: str, path: str
 ) -> None:
@@ -159,6 +169,7 @@ async def test_without_a_valid_key_the_api_is_closed(
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert calls.ran == []
+    assert calls.wishes == []
 
 
 async def test_without_keys_in_the_settings_nobody_may_use_the_api(calls: Calls) -> None:
@@ -173,6 +184,79 @@ async def test_the_calls_in_progress_are_listed(api: httpx.AsyncClient) -> None:
     assert answer.status_code == 200
     assert [session["id"] for session in answer.json()["sessions"]] == ["s-1"]
     assert answer.json()["sessions"][0]["phone_number"] == "+4921155660"
+
+
+# --- calls that are placed
+
+
+async def call(api: httpx.AsyncClient, body: Any) -> httpx.Response:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return await api.post("/v3/ai-flows/desk/call", content=content, headers=KEY)
+
+
+async def test_a_call_is_placed_and_its_session_is_told(api: httpx.AsyncClient, calls: Calls) -> None:
+    """(contract section 6)"""
+    answer = await call(api, {"billingDevice": "p0", "toPhoneNumber": "+49 151 12345678", "more": 1})
+    assert answer.status_code == 201
+    assert answer.json() == {"sessionId": "s-2"}
+    assert calls.wishes == [CallWish("desk", "+49 151 12345678", billing_device="p0")]
+
+
+@pytest.mark.parametrize("target", ["0211556600", "(0211) 55 66-00", "sip:desk@example.net", "tel:+4921155660"])
+async def test_whatever_can_be_called_may_be_asked_for(api: httpx.AsyncClient, target: str) -> None:
+    """(contract D2)"""
+    assert (await call(api, {"toPhoneNumber": target})).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("body", "paths"),
+    [
+        (b"", []),
+        (b"[]", []),
+        (b"{", []),
+        (b"\xff", []),
+        ({}, ["toPhoneNumber"]),
+        ({"toPhoneNumber": ""}, ["toPhoneNumber"]),
+        ({"toPhoneNumber": "mother"}, ["toPhoneNumber"]),
+        ({"toPhoneNumber": 4915112345678, "billingDevice": 3}, ["toPhoneNumber", "billingDevice"]),
+    ],
+)
+async def test_mistakes_in_the_body_of_a_call_are_listed(
+    api: httpx.AsyncClient, calls: Calls, body: Any, paths: list[str]
+) -> None:
+    answer = await call(api, body)
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert [mistake["path"] for mistake in error.get("mistakes", [])] == paths
+    assert error["remedy"]
+    assert calls.wishes == []
+
+
+@pytest.mark.parametrize(
+    ("because", "status"),
+    [
+        (Because.NO_NUMBER, 400),
+        (Because.NOT_ALLOWED, 403),
+        (Because.NO_FLOW, 404),
+        (Because.FULL, 429),
+        (Because.TOO_MANY, 429),
+        (Because.DRAINING, 503),
+    ],
+)
+async def test_a_call_that_is_not_placed_says_why(
+    api: httpx.AsyncClient, calls: Calls, because: Because, status: int
+) -> None:
+    """(contract section 6)"""
+    calls.refuses = NotPlaced(because, "Not so.", "Do this.", "the_rule", 7 if status in {429, 503} else None)
+    answer = await call(api, {"toPhoneNumber": "+4915112345678"})
+    assert answer.status_code == status
+    assert answer.json()["error"] == {
+        "code": str(because),
+        "message": "Not so.",
+        "remedy": "Do this.",
+        "rule": "the_rule",
+    }
+    assert answer.headers.get("Retry-After") == ("7" if status in {429, 503} else None)
 
 
 async def test_it_is_alive(api: httpx.AsyncClient) -> None:

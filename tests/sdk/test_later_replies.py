@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from offhook.calls.outbound import CallWish, NotPlaced
 from offhook.control.control_app import control_app
 from offhook.protocol.actions import Action, Hangup, Speak
 from offhook.protocol.events import Event
@@ -46,6 +47,9 @@ class Calls:
 
     def has_ended(self, session_id: str) -> bool:
         return False
+
+    def place(self, wish: CallWish) -> NotPlaced:
+        raise AssertionError(f"no call is placed here: {wish}")
 
     async def until(self, count: int) -> None:
         while len(self.pushed) < count:

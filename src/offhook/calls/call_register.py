@@ -8,20 +8,25 @@ import asyncio
 import uuid
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 import structlog
 
 from offhook.calls.call_log import CallLog, CallWatcher, LogSink
-from offhook.calls.flow import Dialled, Switchboard
-from offhook.calls.heartbeat import Heartbeat
+from offhook.calls.dial_routes import DialRefused
+from offhook.calls.flow import Calling, Dialled, Flow, Switchboard
+from offhook.calls.heartbeat import Heartbeat, TakesReports
 from offhook.calls.live_call import LiveCall
 from offhook.calls.media_link import MediaLink
+from offhook.calls.outbound import DRAINING, CallWish, NotPlaced, full, no_flow, no_number, no_port, not_allowed
+from offhook.calls.placed_leg import PlacedLeg, WayOut
+from offhook.errors import OffhookError
 from offhook.media.messages import Report, RowFact
 from offhook.protocol.actions import Action
 from offhook.protocol.json_codec import RefusedAction
 from offhook.protocol.session import Session
-from offhook.transports.call_leg import CallLeg, Listener
+from offhook.transports.call_leg import CallLeg, Dialler, Listener, Offer
 
 logger = structlog.get_logger()
 
@@ -49,6 +54,7 @@ class CallRegister:
         logs: OpensLogs,
         max_calls: int,
         retry_after_seconds: int,
+        way_out: WayOut | None = None,
         watch: Callable[[Session], CallWatcher | None] = lambda _: None,
     ) -> None:
         self._link: Final = link
@@ -57,7 +63,9 @@ class CallRegister:
         self._logs: Final = logs
         self._max_calls: Final = max_calls
         self._retry_after: Final = retry_after_seconds
+        self._way_out: Final = way_out or WayOut(link)
         self._watch: Final = watch
+        self._tasks: asyncio.TaskGroup | None = None
         self._calls: Final[dict[str, LiveCall]] = {}
         self._ended: Final[OrderedDict[str, None]] = OrderedDict()
         self._open: bool = True
@@ -65,14 +73,23 @@ class CallRegister:
         self._nobody.set()
         self.counted: Final[Counter[str]] = Counter()
 
-    # --- calls coming in
-
-    async def run(self, listeners: Sequence[Listener]) -> None:
-        """Take calls from these listeners, and keep the beat, until cancelled. Calls still in progress are then cut."""
+    async def run(
+        self,
+        listeners: Sequence[Listener],
+        diallers: Sequence[Dialler] = (),
+        *,
+        beside: Sequence[TakesReports] = (),
+    ) -> None:
+        """Take calls from these listeners, place calls by these diallers, and keep the beat, until cancelled. Calls
+        still in progress are then cut. `beside`: who lives by the same beat."""
+        self._way_out.diallers = tuple(diallers)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._heart.beat((self,)), name="heartbeat")
+            self._tasks = tasks
+            tasks.create_task(self._heart.beat((self, *beside)), name="heartbeat")
             for listener in listeners:
                 tasks.create_task(self._admit_all(listener, tasks), name="listener")
+
+    # --- calls coming in
 
     async def _admit_all(self, listener: Listener, tasks: asyncio.TaskGroup) -> None:
         async for leg in listener.calls():
@@ -85,15 +102,13 @@ class CallRegister:
         if len(self._calls) >= self._max_calls:
             why = f"{self._max_calls} calls are in progress; limits.max_calls allows no more"
             return self._refuse(leg, 503, "Service Unavailable", "full", why)
-        dialled = self._switchboard.find(offer.called, offer.caller)
+        dialled = self._switchboard.find(offer.called, offer.caller, offer.trunk)
         if dialled is None:
             why = f"no flow has the number {offer.called}; add it to the numbers of a [[flow]]"
             return self._refuse(leg, 404, "Not Found", "no_flow", why)
-        call = self._new_call(leg, dialled)
+        session = _inbound(dialled)
         self.counted["calls_admitted"] += 1
-        self._calls[call.session.id] = call
-        self._nobody.clear()
-        tasks.create_task(self._live(call), name=f"call {call.session.id}")
+        self._live_on(self._new_call(leg, leg.offer, dialled.flow, session), tasks)
         return None
 
     def _refuse(self, leg: CallLeg, status: int, reason: str, rule: str, why: str) -> None:
@@ -101,21 +116,56 @@ class CallRegister:
         logger.warning("call_refused", rule=rule, status=status, called=leg.offer.called, why=why)
         leg.refuse(status, reason, self._retry_after if status == 503 else None)
 
-    def _new_call(self, leg: CallLeg, dialled: Dialled) -> LiveCall:
-        flow = dialled.flow
-        session = Session(
-            id=str(uuid.uuid4()),
-            account_id=flow.account_id,
-            phone_number=dialled.called,
-            direction="inbound",
-            from_phone_number=dialled.caller,
-            to_phone_number=dialled.called,
-        )
+    # --- calls going out
+
+    def place(self, wish: CallWish) -> Session | NotPlaced:
+        """Call somebody for a flow: the session of the call, which is being dialled now, or why it is not. What comes
+        of it stands in the call's log, and the app hears of it when it is answered (D4)."""
+        if self._tasks is None or not self._open:
+            return self._not_placed(DRAINING, self._retry_after)
+        calling = self._switchboard.calling(wish.flow_id, wish.target, wish.caller_number)
+        if calling is None:
+            return self._not_placed(no_flow(wish.flow_id))
+        if not calling.caller:
+            return self._not_placed(no_number(wish.flow_id))
+        if len(self._calls) >= self._max_calls:
+            return self._not_placed(full(self._max_calls), self._retry_after)
+        flow, session = calling.flow, _outbound(calling)
+        asked = wish.asked(session.id, flow.ring_seconds)
+        try:
+            placed = self._way_out.place(asked)
+        except OffhookError as error:
+            return self._not_placed(no_port(error), self._retry_after)
+        if isinstance(placed, DialRefused):
+            return self._not_placed(not_allowed(placed))
+        self.counted["calls_placed"] += 1
+        about = {} if wish.billing_device is None else {"billing_device": wish.billing_device}
+        self._live_on(self._new_call(placed, placed.leg.offer, flow, session, **about), self._tasks)
+        return session
+
+    def _not_placed(self, refused: NotPlaced, retry_after: int | None = None) -> NotPlaced:
+        self.counted[f"calls_not_placed_{refused.because}"] += 1
+        logger.warning("call_not_placed", rule=refused.rule, why=refused.message, remedy=refused.remedy)
+        return refused if retry_after is None else replace(refused, retry_after_seconds=retry_after)
+
+    # --- calls in progress
+
+    def _new_call(
+        self, leg: CallLeg | PlacedLeg, offer: Offer, flow: Flow, session: Session, **more: object
+    ) -> LiveCall:
         settings = flow.settings(session, self._heart.unix_ms)
-        about: dict[str, object] = {"flow": flow.id, "transport": leg.offer.transport, "call_id": leg.offer.call_id}
-        log = CallLog(self._logs.open(session.id), settings, about, self._watch(session))
-        logger.info("call_offered", session_id=session.id, flow=flow.id, transport=leg.offer.transport)
-        return LiveCall(leg, flow, settings, self._link, self._heart, log)
+        about: dict[str, object] = {"flow": flow.id, "transport": offer.transport, "call_id": offer.call_id}
+        if offer.trunk is not None:
+            about["trunk"] = offer.trunk
+        log = CallLog(self._logs.open(session.id), settings, about | more, self._watch(session))
+        what = "call_offered" if session.direction == "inbound" else "call_placed"
+        logger.info(what, session_id=session.id, flow=flow.id, transport=offer.transport)
+        return LiveCall(leg, flow, settings, self._link, self._heart, log, self._way_out)
+
+    def _live_on(self, call: LiveCall, tasks: asyncio.TaskGroup) -> None:
+        self._calls[call.session.id] = call
+        self._nobody.clear()
+        tasks.create_task(self._live(call), name=f"call {call.session.id}")
 
     async def _live(self, call: LiveCall) -> None:
         try:
@@ -128,8 +178,16 @@ class CallRegister:
                 self._ended.popitem(last=False)
             if not self._calls:
                 self._nobody.set()
-            self.counted["calls_ended"] += 1
-            logger.info("call_ended", session_id=call.session.id, lasted_ms=call.now)
+            self._count_end(call)
+
+    def _count_end(self, call: LiveCall) -> None:
+        outcome = call.outcome
+        what = "unknown" if outcome is None else outcome.what
+        self.counted["calls_ended"] += 1
+        if call.session.direction == "outbound":
+            self.counted[f"calls_placed_{what}"] += 1
+        code = None if outcome is None else outcome.sip_code
+        logger.info("call_ended", session_id=call.session.id, lasted_ms=call.now, outcome=what, sip_code=code)
 
     # --- the beat
 
@@ -139,8 +197,7 @@ class CallRegister:
         for fact in report.facts:
             facts[fact.lease].append(fact)
         for call in tuple(self._calls.values()):
-            lease = call.lease
-            call.beat(facts.get(lease, ()) if lease is not None else ())
+            call.beat([fact for lease in call.leases for fact in facts.get(lease, ())])
 
     # --- what others ask
 
@@ -192,3 +249,25 @@ class CallRegister:
     async def all_over(self) -> None:
         """Wait until no call is in progress."""
         await self._nobody.wait()
+
+
+def _inbound(dialled: Dialled) -> Session:
+    return Session(
+        id=str(uuid.uuid4()),
+        account_id=dialled.flow.account_id,
+        phone_number=dialled.called,
+        direction="inbound",
+        from_phone_number=dialled.caller,
+        to_phone_number=dialled.called,
+    )
+
+
+def _outbound(calling: Calling) -> Session:
+    return Session(
+        id=str(uuid.uuid4()),
+        account_id=calling.flow.account_id,
+        phone_number=calling.called,
+        direction="outbound",
+        from_phone_number=calling.caller,
+        to_phone_number=calling.called,
+    )

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from offhook.app_links.app_link import AppLink
 from offhook.conversation.defaults import CallSettings
+from offhook.media.shared_audio import Samples
 from offhook.protocol.session import Session
 from offhook.protocol.speech_options import TtsConfig
 from offhook.speech.synthesizer import SpeechChunk
@@ -28,13 +29,22 @@ class Ears(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class WhileItRings:
+    """What a caller hears while a transfer rings (D15): `samples(rate)` is one round of it, played over and over. The
+    ringing tone waits until it rings there; a loop of the flow's begins `at_once`."""
+
+    samples: Callable[[int], Samples]
+    at_once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Flow:
     """One flow, ready for calls.
 
     `open_app(session_id, url, tasks)` opens the link to the flow's app, or to `url` (the second app of D26); what the
     link does are children of `tasks`.
     `settings(session, began_at)` resolves everything that the core decides by. `fetch(url)` brings the prompt of a
-    `gather_dtmf` (D16).
+    `gather_dtmf` (D16). A call that is placed, and a transfer without `timeout`, is given up after `ring_seconds`.
     """
 
     id: str
@@ -44,6 +54,8 @@ class Flow:
     voice: Voice
     ears: Ears
     fetch: Callable[[str], AsyncIterator[SpeechChunk]]
+    while_it_rings: WhileItRings
+    ring_seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +67,23 @@ class Dialled:
     caller: str
 
 
-class Switchboard(Protocol):
-    """Which flow answers which number."""
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """A flow that calls somebody, with both numbers as they go out in events (D1, D2). `caller` is the flow's own
+    number, "" when it has none."""
 
-    def find(self, called: str, caller: str | None) -> Dialled | None:
-        """None: no flow has this number (D41: 404)."""
+    flow: Flow
+    called: str
+    caller: str
+
+
+class Switchboard(Protocol):
+    """Which flow answers which number, and which number it calls from."""
+
+    def find(self, called: str, caller: str | None, trunk: str | None = None) -> Dialled | None:
+        """`trunk`: the one that the call came by, which may say how numbers are to be read. None: no flow has this
+        number (D41: 404)."""
+
+    def calling(self, flow_id: str, called: str, caller: str | None) -> Calling | None:
+        """The flow of this id, about to call somebody; `caller` None: from its own number. None: there is no such
+        flow."""

@@ -16,7 +16,11 @@ from offhook.calls.call_log import CallLog
 from offhook.calls.flow import Flow
 from offhook.calls.heartbeat import Heartbeat
 from offhook.calls.media_link import MediaLink
-from offhook.calls.obey import Hands
+from offhook.calls.obey import Hands, Sound
+from offhook.calls.out_of_turn import OutOfTurn
+from offhook.calls.outcome import Outcome, outcome_of
+from offhook.calls.placed_leg import PlacedLeg, WayOut
+from offhook.calls.tone_while_ringing import is_tone
 from offhook.conversation.conversation import Conversation
 from offhook.conversation.defaults import CallSettings
 from offhook.conversation.inputs import (
@@ -48,6 +52,7 @@ from offhook.media.messages import (
     AudioEnded,
     AudioStarted,
     KeyPressed,
+    MediaTerms,
     PacketsStopped,
     RowFact,
     TelephoneEventSent,
@@ -76,17 +81,27 @@ class LiveCall:
     """A call in progress.
 
     Args:
-        leg: the caller's leg, ringing.
-        flow: the flow that answers.
+        leg: the caller's leg, ringing; or the leg of whoever is called, as it was placed.
+        flow: the flow that answers, or calls.
         settings: what the core decides by; `began_at` is the Unix time of the current tick.
         log: where facts and orders are written.
+        way_out: places the second leg of a transfer.
     """
 
     def __init__(
-        self, leg: CallLeg, flow: Flow, settings: CallSettings, link: MediaLink, heart: Heartbeat, log: CallLog
+        self,
+        leg: CallLeg | PlacedLeg,
+        flow: Flow,
+        settings: CallSettings,
+        link: MediaLink,
+        heart: Heartbeat,
+        log: CallLog,
+        way_out: WayOut,
     ) -> None:
         self.session: Final = settings.session
-        self._leg: Final = leg
+        self._placed: Final = leg if isinstance(leg, PlacedLeg) else None
+        self._leg: Final[CallLeg] = leg.leg if isinstance(leg, PlacedLeg) else leg
+        self._way_out: Final = way_out
         self._flow: Final = flow
         self._link: Final = link
         self._heart: Final = heart
@@ -100,11 +115,15 @@ class LiveCall:
         self._readers: Final[list[asyncio.Task[None]]] = []
         self._streams: Final[list[TranscriberStream]] = []
         self._apps: Final[list[AppLink]] = []
-        self._answered: Final[set[int]] = set()
-        self._following: Final[list[tuple[int, ActionsArrived]]] = []
-        self._app_answers: Final = not settings.sends_speech_started
+        self._out_of_turn: Final = OutOfTurn(app_answers=not settings.sends_speech_started)
         self._hands: Hands | None = None
         self._failure: BaseException | None = None
+        self._outcome: Outcome | None = None
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended, once its leg is gone."""
+        return self._outcome
 
     @property
     def now(self) -> Ms:
@@ -113,8 +132,14 @@ class LiveCall:
 
     @property
     def lease(self) -> int | None:
-        """The lease of the call's media row, once it has one."""
+        """The lease of the caller's media row, once it has one."""
         return None if self._hands is None or self._hands.sound is None else self._hands.sound.row.lease
+
+    @property
+    def leases(self) -> tuple[int, ...]:
+        """The leases of the call's media rows: the caller's, and that of the one he is transferred to."""
+        far = None if self._hands is None or self._hands.transfer is None else self._hands.transfer.lease
+        return tuple(lease for lease in (self.lease, far) if lease is not None)
 
     @property
     def busy(self) -> bool:
@@ -124,7 +149,7 @@ class LiveCall:
             return not self._over.is_set()
         sound = self._hands.sound
         speech = sound is not None and (sound.voice.busy or bool(sound.ear.owed))
-        return speech or bool(self._inbox) or (self._app_answers and len(self._answered) < self._hands.events_sent)
+        return speech or bool(self._inbox) or self._out_of_turn.owed(self._hands.events_sent)
 
     async def run(self) -> None:
         """Live until the call is over and its last event is delivered. A failure in here ends this call only."""
@@ -166,7 +191,7 @@ class LiveCall:
             self._taking = False
 
     def beat(self, facts: Sequence[RowFact]) -> None:
-        """One tick with the facts of the call's media row. The call's outer wall: whatever breaks in here ends this
+        """One tick with the facts of the call's media rows. The call's outer wall: whatever breaks in here ends this
         call and no other."""
         try:
             for fact in facts:
@@ -177,10 +202,18 @@ class LiveCall:
             self._over.set()
 
     def _take(self, fact: RowFact) -> None:
-        sound = self._hands.sound if self._hands is not None else None
-        if sound is None:
+        if self._hands is None or self._hands.sound is None:
             return
+        transfer = self._hands.transfer
+        if fact.lease == self._hands.sound.row.lease:
+            self._take_of_caller(fact, self._hands.sound, bridged=transfer is not None and transfer.bridged)
+        elif transfer is not None and fact.lease == transfer.lease:
+            transfer.take(fact)
+
+    def _take_of_caller(self, fact: RowFact, sound: Sound, *, bridged: bool) -> None:
         match fact:
+            case AudioStarted(utterance=utterance) | AudioEnded(utterance=utterance) if is_tone(utterance):
+                pass
             case VoiceOnset(_, heard):
                 sound.ear.voice_at(heard)
                 self.happened(VoiceStarted())
@@ -198,7 +231,9 @@ class LiveCall:
                 played_ms = samples * 1000 // sound.row.rate
                 self.happened(PlaybackFinished(utterance, played_ms, by_voice=end is AudioEnd.BY_VOICE))
             case TelephoneEventSent(_, digit):
-                self.happened(DigitSent(digit))
+                # A key that the caller hears in a bridge was pressed by the other one, not by us.
+                if not bridged:
+                    self.happened(DigitSent(digit))
             case PacketsStopped(_, silent_ms):
                 self._note(f"no audio from the caller for {silent_ms} ms")
             case _:
@@ -220,20 +255,13 @@ class LiveCall:
     def act(self, actions: tuple[Action, ...], refused: tuple[RefusedAction, ...], after: int | None = None) -> None:
         """Actions that come out of turn, through the REST API. `after`: they go on from the answer to this event, which
         may still be on its way (D31)."""
-        self._following.append((after or 0, ActionsArrived(actions, None, refused)))
+        self._out_of_turn.add(ActionsArrived(actions, None, refused), after)
         self._follow()
 
     def _follow(self) -> None:
         """Let what came out of turn happen, unless the answer that it goes on from has not come."""
-        waiting = [one for one in self._following if self._is_answered_later(one[0])]
-        ready = [arrived for after, arrived in self._following if not self._is_answered_later(after)]
-        self._following[:] = waiting
-        for arrived in ready:
+        for arrived in self._out_of_turn.ready(self._hands.events_sent if self._hands is not None else 0):
             self.happened(arrived)
-
-    def _is_answered_later(self, number: int) -> bool:
-        sent = self._hands.events_sent if self._hands is not None else 0
-        return self._app_answers and 0 < number <= sent and number not in self._answered
 
     # --- the call's tasks
 
@@ -253,11 +281,15 @@ class LiveCall:
             recognition=ConfigureRecognition(
                 self._settings.transcriber, self._settings.languages, self._settings.custom_vocabulary
             ),
+            session_id=self.session.id,
+            way_out=self._way_out,
+            placed=self._placed,
         )
         self._read(self._read_leg(self._leg.facts()))
         self._read(app.warm())
-        self._leg.ring()
-        self.happened(CallOffered())
+        if self._placed is None:
+            self._leg.ring()
+            self.happened(CallOffered())
 
     def _read(self, reader: Coroutine[None, None, None]) -> None:
         self._readers.append(self._tasks.create_task(reader))
@@ -275,12 +307,15 @@ class LiveCall:
     async def _read_leg(self, facts: AsyncIterator[LegFact]) -> None:
         async for fact in facts:
             match fact:
-                case LegConnected():
-                    self.happened(CallConnected())
-                case LegEnded(cause):
-                    self.happened(CallerHungUp(cause))
-                case LegRinging() | LegEarlyMedia():
-                    self._note("the caller's leg rings")
+                case LegConnected(terms):
+                    self._connected(terms)
+                case LegEnded(cause, sip_code):
+                    self._outcome = outcome_of(cause, sip_code, connected=self.lease is not None)
+                    self.happened(CallerHungUp(cause, sip_code))
+                case LegRinging():
+                    self._note(f"it rings at {self._leg.offer.called}")
+                case LegEarlyMedia():
+                    self._note(f"{self._leg.offer.called} is heard before the answer")
                 case LegTermsChanged(terms, held):
                     if self.lease is not None:
                         self._link.change_terms(self.lease, terms)
@@ -290,22 +325,26 @@ class LiveCall:
                 case _:
                     assert_never(fact)
 
+    def _connected(self, terms: MediaTerms | None) -> None:
+        if self._placed is None or self._hands is None or self._hands.connect(terms or self._leg.offer.terms):
+            self.happened(CallConnected())
+
     async def _read_app(self, facts: AsyncIterator[AppFact]) -> None:
         async for fact in facts:
             match fact:
                 case AnswerCame(number, actions, refused, took_ms):
                     self._note(f"answer to event {number} after {took_ms} ms")
-                    self._answered.add(number)
+                    self._out_of_turn.answered(number)
                     self.happened(ActionsArrived(actions, number, refused))
                 case ActionsCame(actions, refused):
                     self.happened(ActionsArrived(actions, None, refused))
                 case AnswerFailed(number, reason):
-                    self._answered.add(number)
+                    self._out_of_turn.answered(number)
                     self.happened(AppFailed(number, reason))
                 case LinkNoted(text):
                     self._note(text)
                 case LinkLost(reason):
-                    self._answered.update(range(1, self._hands.events_sent + 1 if self._hands else 1))
+                    self._out_of_turn.all_answered(self._hands.events_sent if self._hands is not None else 0)
                     self.happened(AppLost(reason))
                 case _:
                     assert_never(fact)
@@ -373,11 +412,16 @@ class LiveCall:
     async def _close(self) -> None:
         self._leg.hang_up("call_over")
         self._tell_line()
-        lease = self.lease
-        if lease is not None:
-            self._link.close(lease)
+        if self._hands is not None:
+            self._hands.rest()
+        if self.lease is not None:
+            self._link.close(self.lease)
+        if self._placed is not None:
+            self._placed.release()
         for stream in self._streams:
             await stream.close()
         for app in self._apps:
             await app.close()
+        if self._outcome is not None:
+            self._log.about(self.now, self._outcome.record())
         self._log.close()

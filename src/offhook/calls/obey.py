@@ -10,9 +10,12 @@ from offhook.audio.resample import resample
 from offhook.audio.wav import read_wav
 from offhook.calls.assistant_voice import AssistantVoice, wav_as_speech
 from offhook.calls.caller_ear import CallerEar
+from offhook.calls.dial_routes import AskedToDial, Purpose
 from offhook.calls.flow import Flow
 from offhook.calls.media_link import MediaLink, Row
-from offhook.conversation.inputs import Input, TransferFailed
+from offhook.calls.placed_leg import PlacedLeg, WayOut
+from offhook.calls.transfer_leg import TransferLeg
+from offhook.conversation.inputs import Input
 from offhook.conversation.outputs import (
     AnswerCall,
     ConfigureRecognition,
@@ -38,7 +41,7 @@ from offhook.conversation.outputs import (
     SwitchApp,
 )
 from offhook.errors import OffhookError
-from offhook.media.messages import TICK_MS
+from offhook.media.messages import TICK_MS, MediaTerms
 from offhook.speech.transcriber import Samples, TranscriberStream, TranscriptionSettings
 from offhook.transports.call_leg import CallLeg
 
@@ -68,6 +71,8 @@ class Hands:
         open_app: opens the link to the second app of D26 and reads it from then on.
         listen: reads a recogniser's stream from now on.
         recognition: what recognition begins with.
+        way_out: places the second leg of a transfer.
+        placed: the leg as it was placed, when we have called and not the caller.
     """
 
     def __init__(
@@ -83,6 +88,9 @@ class Hands:
         open_app: Callable[[str], AppLink],
         listen: Callable[[TranscriberStream], None],
         recognition: ConfigureRecognition,
+        session_id: str,
+        way_out: WayOut,
+        placed: PlacedLeg | None,
     ) -> None:
         self._leg: Final = leg
         self._flow: Final = flow
@@ -94,10 +102,15 @@ class Hands:
         self._open_app: Final = open_app
         self._listen: Final = listen
         self._recognition: Final = recognition
+        self._session_id: Final = session_id
+        self._way_out: Final = way_out
+        self._placed: Final = placed
+        self._transfers = 0
         self._loop_task: asyncio.Task[None] | None = None
         self._leaving: str | None = None
         self._tick = 0
         self.sound: Sound | None = None
+        self.transfer: TransferLeg | None = None
         self.events_sent = 0
 
     def obey(self, order: Output) -> None:
@@ -111,11 +124,10 @@ class Hands:
             case SwitchApp(url):
                 self._app = self._open_app(url)
             case HangUp(cause):
+                if self.transfer is not None:
+                    self.transfer.hang_up(cause)
                 self._leaving = cause
                 self._hang_up_after_the_last_words()
-            case StartTransfer(target):
-                self._note(f"transfer to {target} refused: no trunk is configured to place calls")
-                self._happened(TransferFailed("not_allowed"))
             case Ignored() | Dropped():
                 pass
             case _:
@@ -127,6 +139,8 @@ class Hands:
     def tick(self, tick: int) -> None:
         """It is this tick now: do what was put off until it."""
         self._tick = tick
+        if self.transfer is not None:
+            self.transfer.tick(tick)
         self._hang_up_after_the_last_words()
 
     def rest(self) -> None:
@@ -134,6 +148,19 @@ class Hands:
         self._replace_loop(None)
         if self.sound is not None:
             self.sound.voice.silence()
+        if self.transfer is not None:
+            self.transfer.close()
+
+    def connect(self, terms: MediaTerms) -> bool:
+        """The call that was placed is answered on these terms. False: there is no row for it, and it is ended."""
+        assert self._placed is not None
+        try:
+            self._sound_on(self._placed.open(terms))
+        except OffhookError as error:
+            self._note(str(error))
+            self._leg.hang_up("no_media")
+            return False
+        return True
 
     def _hang_up_after_the_last_words(self) -> None:
         if self._leaving is None:
@@ -150,10 +177,38 @@ class Hands:
             self._note(str(error))
             self._leg.refuse(503, "Service Unavailable", 10)
             return
+        self._sound_on(row)
+        self._leg.answer(row.host, row.port)
+
+    def _sound_on(self, row: Row) -> None:
         voice = AssistantVoice(self._link, row.lease, row.rate, self._tasks, self._happened)
         self.sound = Sound(row, voice, CallerEar(self._link, row.lease, row.rate))
         self._configure(self._recognition, self.sound)
-        self._leg.answer(row.host, row.port)
+
+    def _start_transfer(self, order: StartTransfer, sound: Sound) -> None:
+        self._transfers += 1
+        self.transfer = TransferLeg(
+            sound.row,
+            self._link,
+            self._way_out,
+            self._flow.while_it_rings,
+            self._transfers,
+            tasks=self._tasks,
+            happened=self._happened,
+            note=self._note,
+        )
+        self.transfer.start(
+            AskedToDial(
+                flow_id=self._flow.id,
+                session_id=self._session_id,
+                purpose=Purpose.TRANSFER,
+                target=order.target,
+                caller_number=order.caller_id_number,
+                caller_name=order.caller_id_name,
+                ring_seconds=order.timeout_seconds or self._flow.ring_seconds,
+                came_by=self._leg.offer.trunk,
+            )
+        )
 
     def _obey_in_sound(
         self,
@@ -170,7 +225,8 @@ class Hands:
         | StartRecognition
         | FinishRecognition
         | ConfigureRecognition
-        | SendDigit,
+        | SendDigit
+        | StartTransfer,
         sound: Sound,
     ) -> None:
         lease = sound.row.lease
@@ -204,7 +260,12 @@ class Hands:
             case ConfigureRecognition():
                 self._configure(order, sound)
             case SendDigit(digit):
-                self._link.send_digit(lease, digit)
+                if self.transfer is not None and self.transfer.bridged:
+                    self.transfer.send_digit(digit)
+                else:
+                    self._link.send_digit(lease, digit)
+            case StartTransfer():
+                self._start_transfer(order, sound)
             case _:
                 assert_never(order)
 

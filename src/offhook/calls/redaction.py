@@ -35,7 +35,8 @@ KEPT: Final = frozenset(
     (
         *("type", "id", "session_id", "account_id", "direction", "state", "cause", "code", "path"),
         *("provider", "transcriber", "voice", "language", "languages", "strategy", "default_country"),
-        *("allowed_gathered_characters", "finish_on_key", "flow", "transport", "call_id", "trunk", "outcome", "ended_by"),
+        *("allowed_gathered_characters", "finish_on_key", "flow", "transport", "call_id"),
+        *("trunk", "outcome", "ended_by"),
     )
 )
 """Names of the fields whose text stays: nobody has said it."""

@@ -11,13 +11,27 @@ from typing import Final, Protocol
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
+from offhook.calls.outbound import Because, CallWish, NotPlaced
+from offhook.control.call_wish import read_call_wish
 from offhook.control.metrics import CONTENT_TYPE, MetricsSource, as_text
+from offhook.control.refusal import Refusal
 from offhook.protocol.actions import Action
 from offhook.protocol.json_codec import BODY_LIMIT, ActionsRead, RefusedAction, read_actions
 from offhook.protocol.session import Session
 
 # What is larger is decoded in a thread, so that no call waits for it (contract D27).
 DECODED_IN_PLACE: Final = 256 * 1024
+
+
+STATUS_OF: Final = {
+    Because.NO_FLOW: HTTPStatus.NOT_FOUND,
+    Because.NO_NUMBER: HTTPStatus.BAD_REQUEST,
+    Because.NOT_ALLOWED: HTTPStatus.FORBIDDEN,
+    Because.TOO_MANY: HTTPStatus.TOO_MANY_REQUESTS,
+    Because.FULL: HTTPStatus.TOO_MANY_REQUESTS,
+    Because.DRAINING: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""The answer to a call that is not placed."""
 
 
 class Calls(Protocol):
@@ -38,36 +52,15 @@ class Calls(Protocol):
     def has_ended(self, session_id: str) -> bool:
         """Whether a call of this id was here lately and is over."""
 
+    def place(self, wish: CallWish) -> Session | NotPlaced:
+        """Call somebody for a flow."""
+
 
 class Readiness(Protocol):
     """A part that may not be able to take calls."""
 
     def reasons(self) -> Sequence[str]:
         """Why it is not ready, a sentence each; none: it is."""
-
-
-class Refusal(Exception):  # an answer, not a failure
-    """A request that is answered with an error: its status, a stable code, what happened and what to do."""
-
-    def __init__(
-        self, status: HTTPStatus, code: str, message: str, remedy: str, mistakes: Sequence[RefusedAction] = ()
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.remedy = remedy
-        self.mistakes = mistakes
-
-    def answer(self) -> Response:
-        """The error as JSON."""
-        error: dict[str, object] = {"code": self.code, "message": self.message, "remedy": self.remedy}
-        if self.mistakes:
-            error["mistakes"] = [
-                {"code": m.code, "path": m.path, "message": m.message, "remedy": m.remedy} for m in self.mistakes
-            ]
-        headers = {"WWW-Authenticate": "Bearer"} if self.status is HTTPStatus.UNAUTHORIZED else None
-        return JSONResponse({"error": error}, self.status, headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +109,22 @@ class ControlApp:
         remedy = "GET /v1/sessions lists the calls in progress."
         return Refusal(HTTPStatus.NOT_FOUND, "no_such_session", f"There is no call {session_id}.", remedy)
 
+    async def place_call(self, flow_id: str, request: Request) -> Response:
+        """`POST /v3/ai-flows/{aiFlowId}/call`: call somebody for a flow. 201 with the session's id: it is being
+        dialled, and the flow's app hears of it when it is answered."""
+        self.authorise(request)
+        placed = self.calls.place(read_call_wish(flow_id, await _body(request)))
+        if isinstance(placed, Session):
+            return JSONResponse({"sessionId": placed.id}, HTTPStatus.CREATED)
+        raise Refusal(
+            STATUS_OF[placed.because],
+            placed.because,
+            placed.message,
+            placed.remedy,
+            rule=placed.rule,
+            retry_after_seconds=placed.retry_after_seconds,
+        )
+
     async def list_sessions(self, request: Request) -> Response:
         """`GET /v1/sessions`: the calls in progress."""
         self.authorise(request)
@@ -153,6 +162,13 @@ def control_app(
         parts.run_actions,
         methods=["POST"],
         status_code=HTTPStatus.ACCEPTED,
+        response_class=JSONResponse,
+    )
+    app.add_api_route(
+        "/v3/ai-flows/{flow_id}/call",
+        parts.place_call,
+        methods=["POST"],
+        status_code=HTTPStatus.CREATED,
         response_class=JSONResponse,
     )
     app.add_api_route("/livez", parts.live, methods=["GET"], response_class=PlainTextResponse)

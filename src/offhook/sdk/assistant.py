@@ -8,6 +8,7 @@ from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, Self, TypeAlias, TypeVar
 
+from offhook.errors import OffhookError
 from offhook.protocol.actions import Action
 from offhook.protocol.events import (
     AssistantSpeak,
@@ -29,7 +30,7 @@ from offhook.sdk.http_server import WebhookServer
 from offhook.sdk.later_replies import ANSWER_WITHIN_SECONDS, EVENT_NUMBER_HEADER, Respond, answer_then_push
 from offhook.sdk.own_loop import OwnLoop
 from offhook.sdk.replies import actions_of
-from offhook.sdk.service_actions import ServiceActions
+from offhook.sdk.service_actions import KEY_VARIABLE, URL_VARIABLE, ServiceActions
 from offhook.sdk.session_lines import SessionLines
 from offhook.sdk.websocket import WebSocketConnection, serve_connection
 
@@ -122,6 +123,32 @@ class Assistant:
         return cls(**options)
 
     # --- events in, actions out
+
+    def call(self, flow_id: str, number: str, *, billing_device: str | None = None) -> str:
+        """Have the service call `number` for one of its flows; gives the session's id at once, while it is dialled.
+
+        The flow's app gets `session_start` with direction `outbound` when somebody answers, and nothing when nobody
+        does. It needs `service_url` and `service_key`, and waits for the service's answer: in async code, use
+        `call_async`.
+
+        Raises:
+            CallRefused: not placed: `code` and `remedy` say why.
+            OffhookError: `service_url_missing`.
+        """
+        return self._service_needed().call_now(flow_id, number, billing_device)
+
+    async def call_async(self, flow_id: str, number: str, *, billing_device: str | None = None) -> str:
+        """As `call`, for async code."""
+        return await self._service_needed().call(flow_id, number, billing_device)
+
+    def _service_needed(self) -> ServiceActions:
+        if self._service is None:
+            raise OffhookError(
+                "There is no service to place calls with.",
+                remedy=f"Give Assistant a service_url and a service_key, or set {URL_VARIABLE} and {KEY_VARIABLE}.",
+                code="service_url_missing",
+            )
+        return self._service
 
     def state(self, of: Event | Session | str) -> dict[str, Any]:
         """The session's own dict, from its first event until after `session_end` (D35). Yours to fill."""

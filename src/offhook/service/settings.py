@@ -190,6 +190,10 @@ class Flow(Section):
     """The trunk that it dials by. None: the one that the caller came by, else the first one that can dial."""
     answer_after_seconds: float = Field(default=0, ge=0, le=120)
     """How long it rings (contract D36)."""
+    ring_seconds: float = Field(default=60, ge=5, le=300)
+    """How long a call that it places may ring, and a transfer without `timeout` (contract D15)."""
+    transfer_loop: Path | None = None
+    """A WAV file that a caller hears while a transfer rings. None: the ringing tone of `default_country`."""
     max_call_seconds: float = Field(default=7200, ge=1, le=86400)
     """The call ends after this, with a spoken notice (contract D37)."""
     time_limit_notice: str = "This call has reached its time limit. Goodbye."

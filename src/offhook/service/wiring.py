@@ -21,9 +21,11 @@ from offhook.app_links.webhook import WebhookLink
 from offhook.app_links.websocket import WebSocketLink
 from offhook.calls.call_log import CallWatcher, LogSink, LogWriter
 from offhook.calls.call_register import CallRegister
-from offhook.calls.flow import Dialled, Flow
+from offhook.calls.dial_routes import DialRoutes
+from offhook.calls.flow import Calling, Dialled, Flow
 from offhook.calls.heartbeat import Heartbeat
 from offhook.calls.media_link import MediaLink, ProcessMediaLink
+from offhook.calls.placed_leg import WayOut
 from offhook.errors import OffhookError
 from offhook.media.messages import Codec
 from offhook.protocol.session import Session
@@ -39,6 +41,7 @@ from offhook.service.setting_types import SipDomain
 from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Limits, Settings, Sip, Speech
 from offhook.service.settings import Flow as FlowSettings
 from offhook.service.trunk_settings import Trunk
+from offhook.service.while_it_rings import while_it_rings
 from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
 from offhook.speech.synthesizer import Synthesizer
 from offhook.speech.synthesizer_chain import SynthesizerChain
@@ -92,9 +95,13 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    settings: Settings, *, watch: Callable[[Session], CallWatcher | None] = lambda _: None
+    settings: Settings,
+    *,
+    watch: Callable[[Session], CallWatcher | None] = lambda _: None,
+    practice: DialRoutes | None = None,
 ) -> AsyncIterator[House]:
-    """Start everything but listeners and HTTP, and stop it in the opposite order.
+    """Start everything but listeners and HTTP, and stop it in the opposite order. `practice`: a dial plan in
+    the place of that of the settings, where nobody is really called.
 
     Raises OffhookError when a part without which no call can be taken does not start.
     """
@@ -123,6 +130,7 @@ async def open_house(
             logs=logs or _NoLogs(),
             max_calls=settings.limits.max_calls,
             retry_after_seconds=settings.limits.retry_after_seconds,
+            way_out=WayOut(link, practice or routes),
             watch=watch,
         )
         yield House(settings, link, heart, register, engines, keeper, logs, routes)
@@ -330,6 +338,8 @@ def _flow(
         ),
         ears=_Ears(speech, flow.speech.transcriber, engines.ears),
         fetch=prompts.fetch,
+        while_it_rings=while_it_rings(flow),
+        ring_seconds=flow.ring_seconds,
     )
 
 
@@ -374,9 +384,13 @@ class _Switchboard:
         self._book: Final = book
         self._flows: Final = flows
 
-    def find(self, called: str, caller: str | None) -> Dialled | None:
-        found = self._book.find(called, caller)
+    def find(self, called: str, caller: str | None, trunk: str | None = None) -> Dialled | None:
+        found = self._book.find(called, caller, trunk)
         return None if found is None else Dialled(self._flows[found.flow.id], found.called, found.caller)
+
+    def calling(self, flow_id: str, called: str, caller: str | None) -> Calling | None:
+        found = self._book.calling(flow_id, called, caller)
+        return None if found is None else Calling(self._flows[found.flow.id], found.called, found.caller)
 
 
 # --- logs

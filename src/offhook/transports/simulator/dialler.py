@@ -102,6 +102,11 @@ class SimulatorDialler:
                 logger.warning("callee_has_no_words", why=error.message, remedy=error.remedy)
                 callee.party.hang_up()
 
+    def stop(self) -> None:
+        """Whoever was called and is still there hangs up."""
+        for callee in self.placed:
+            callee.party.hang_up()
+
     def take(self, report: Report) -> None:
         """One tick: callees ring, answer or have enough."""
         self._tick = report.tick

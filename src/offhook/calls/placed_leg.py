@@ -1,0 +1,86 @@
+"""The way out: a call is placed by the dial plan, one of the diallers, and a port that is ready for its audio."""
+
+import socket
+from typing import Final
+
+from offhook.calls.dial_routes import AskedToDial, DialRefused, DialRoutes
+from offhook.calls.media_link import MediaLink, ReservedPort, Row
+from offhook.errors import OffhookError
+from offhook.media.messages import MediaTerms
+from offhook.transports.call_leg import CallLeg, Dial, Dialler
+
+
+class PlacedLeg:
+    """A leg that was placed, with what its audio comes to: a socket of its own, or ports that were reserved."""
+
+    def __init__(
+        self, leg: CallLeg, link: MediaLink, audio: socket.socket | ReservedPort, routes: DialRoutes, asked: AskedToDial
+    ) -> None:
+        self.leg: Final = leg
+        self._link: Final = link
+        self._audio: Final = audio
+        self._routes: Final = routes
+        self._asked: Final = asked
+        self._released = False
+
+    def open(self, terms: MediaTerms) -> Row:
+        """A row for it on these terms; one on others is to be closed before. Raises OffhookError: `media_full`."""
+        audio = self._audio
+        return self._link.open(terms, audio.sock if isinstance(audio, ReservedPort) else audio.dup())
+
+    def release(self) -> None:
+        """It is over: let go of the socket or the ports; a row that is open on them keeps them until it is closed."""
+        if self._released:
+            return
+        self._released = True
+        self._routes.over(self._asked)
+        if isinstance(self._audio, ReservedPort):
+            self._audio.release()
+        else:
+            self._audio.close()
+
+
+class WayOut:
+    """Places calls.
+
+    Args:
+        routes: the dial plan; None: nothing may be dialled.
+
+    Attributes:
+        diallers: the ways to place a call, each with its trunks.
+    """
+
+    def __init__(self, link: MediaLink, routes: DialRoutes | None = None) -> None:
+        self._link: Final = link
+        self._routes: Final = routes
+        self.diallers: tuple[Dialler, ...] = ()
+
+    def place(self, asked: AskedToDial) -> PlacedLeg | DialRefused:
+        """Dial; the leg's facts follow. Raises OffhookError: `no_rtp_port`."""
+        if self._routes is None:
+            why, remedy = "there is no trunk to dial by.", "Add a [[trunk]] that calls may be placed by."
+            return DialRefused("no_trunk", asked.target, why, remedy)
+        order = self._routes.route(asked)
+        if isinstance(order, DialRefused):
+            return order
+        try:
+            placed = self._dial(order, asked, self._routes)
+        except OffhookError:
+            self._routes.over(asked)
+            raise
+        if isinstance(placed, DialRefused):
+            self._routes.over(asked)
+        return placed
+
+    def _dial(self, order: Dial, asked: AskedToDial, routes: DialRoutes) -> PlacedLeg | DialRefused:
+        dialler = next((one for one in self.diallers if one.dials(order.trunk)), None)
+        if dialler is None:
+            why, remedy = f"nothing dials by the trunk {order.trunk}.", "Let sip.listen have an address of its kind."
+            return DialRefused("no_dialler", asked.target, why, remedy)
+        reserved = self._link.reserve()
+        leg = dialler.dial(order, reserved.host, reserved.port)
+        own = leg.media_socket()
+        if own is None:
+            return PlacedLeg(leg, self._link, reserved, routes, asked)
+        reserved.release()
+        return PlacedLeg(leg, self._link, own, routes, asked)
