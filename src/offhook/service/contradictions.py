@@ -15,6 +15,7 @@ from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Flow, Settings
 def contradictions(settings: Settings) -> Iterator[SettingMistake]:
     yield from _repeated("flow", "id", [flow.id for flow in settings.flows])
     yield from _repeated("trunk", "name", [trunk.name for trunk in settings.trunks])
+    yield from _repeated("user", "name", [user.name for user in settings.users])
     yield from _registrations(settings)
     yield from _media_streams(settings)
     yield from _numbers_taken_twice(settings.flows)

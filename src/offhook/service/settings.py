@@ -30,6 +30,7 @@ from offhook.service.setting_types import (
     checked_transfer_target,
 )
 from offhook.service.trunk_settings import Trunk
+from offhook.service.user_settings import User
 
 TRANSCRIBERS: Final = ("pocketsphinx", "scripted")
 SYNTHESIZERS: Final = ("espeak", "scripted")
@@ -220,7 +221,7 @@ class Flow(Section):
 
 
 class Settings(Section):
-    """The whole tree. `trunks` and `flows` are `[[trunk]]` and `[[flow]]` in the file."""
+    """The whole tree. `trunks`, `users` and `flows` are `[[trunk]]`, `[[user]]` and `[[flow]]` in the file."""
 
     http: Http = Http()
     sip: Sip = Sip()
@@ -231,4 +232,5 @@ class Settings(Section):
     outbound: Outbound = Outbound()
     storage: Storage = Storage()
     trunks: tuple[Trunk, ...] = Field(default=(), alias="trunk")
+    users: tuple[User, ...] = Field(default=(), alias="user")
     flows: tuple[Flow, ...] = Field(default=(), alias="flow")

@@ -49,7 +49,7 @@ def _section(model: type[BaseModel], path: str) -> Iterator[str]:
         else:
             below.append((inner, f"{path}.{name}" if path else name))
     if rows:
-        brackets = f"[[{path}]]" if path in {"flow", "trunk", "media_stream.account"} else f"[{path}]"
+        brackets = f"[[{path}]]" if path in {"flow", "trunk", "user", "media_stream.account"} else f"[{path}]"
         yield f"\n## {brackets}\n\n{(model.__doc__ or '').strip()}\n\n"
         yield "| key | default | meaning |\n| --- | --- | --- |\n"
         yield from rows

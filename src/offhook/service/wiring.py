@@ -59,6 +59,7 @@ from offhook.transports.sip.hop import host_and_port
 from offhook.transports.sip.listener import SipListener
 from offhook.transports.sip.sdes import Srtp, SrtpRules
 from offhook.transports.sip.server_location import TRANSPORTS, ServerLocation, ServersNotFound
+from offhook.transports.sip.user import User as SipUser
 
 logger = structlog.get_logger()
 
@@ -151,6 +152,7 @@ async def sip_listeners(settings: Settings) -> list[SipListener]:
             denies_from=[str(network) for network in settings.sip.deny_from],
             trunks={name: [str(network) for network in networks] for name, networks in trunks.items()},
             limits=_request_limits(settings.limits),
+            users=[SipUser(user.name, user.password, user.numbers, user.may_dial) for user in settings.users],
             max_calls=settings.limits.max_calls + SPARE_SIP_CALLS,
             codecs=[Codec(name) for name in settings.sip.codecs],
             srtp=SrtpRules(Srtp(settings.sip.srtp)),
