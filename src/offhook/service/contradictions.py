@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from offhook.service.engine_names import engine_named
 from offhook.service.flow_book import comparable
 from offhook.service.media_stream_settings import contradictions as of_media_streams
+from offhook.service.outbound_mistakes import contradictions as of_outbound_calls
+from offhook.service.outbound_mistakes import doubts as about_outbound_calls
 from offhook.service.setting_mistakes import SettingMistake
 from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Flow, Settings
 
@@ -18,6 +20,7 @@ def contradictions(settings: Settings) -> Iterator[SettingMistake]:
     yield from _repeated("user", "name", [user.name for user in settings.users])
     yield from _registrations(settings)
     yield from _media_streams(settings)
+    yield from of_outbound_calls(settings)
     yield from _numbers_taken_twice(settings.flows)
     for flow in settings.flows:
         yield from _unreadable_numbers(flow)
@@ -56,6 +59,7 @@ def doubts(settings: Settings) -> Iterator[SettingMistake]:
             f"{ports} is enough for {calls} calls; limits.max_calls is {settings.limits.max_calls}.",
             "Widen sip.rtp_ports (two ports a call), or lower limits.max_calls.",
         )
+    yield from about_outbound_calls(settings)
 
 
 def _repeated(section: str, key: str, names: list[str]) -> Iterator[SettingMistake]:

@@ -59,6 +59,7 @@ from offhook.transports.sip.hop import host_and_port
 from offhook.transports.sip.listener import SipListener
 from offhook.transports.sip.sdes import Srtp, SrtpRules
 from offhook.transports.sip.server_location import TRANSPORTS, ServerLocation, ServersNotFound
+from offhook.transports.sip.trunk import SipTrunk
 from offhook.transports.sip.user import User as SipUser
 
 logger = structlog.get_logger()
@@ -155,11 +156,33 @@ async def sip_listeners(settings: Settings) -> list[SipListener]:
             users=[SipUser(user.name, user.password, user.numbers, user.may_dial) for user in settings.users],
             max_calls=settings.limits.max_calls + SPARE_SIP_CALLS,
             codecs=[Codec(name) for name in settings.sip.codecs],
-            srtp=SrtpRules(Srtp(settings.sip.srtp)),
+            srtp=SrtpRules(
+                Srtp(settings.sip.srtp),
+                {trunk.name: Srtp(trunk.srtp) for trunk in settings.trunks if trunk.srtp is not None},
+            ),
             accounts=[_account(trunk, trunk.registrar) for trunk in settings.trunks if trunk.registrar is not None],
             dns_servers=[(server.host, server.port) for server in settings.sip.dns_servers],
+            dials_by=[_sip_trunk(trunk, where, settings.sip) for trunk in settings.trunks if (where := trunk.sends_to)],
         )
     ]
+
+
+def _sip_trunk(trunk: Trunk, where: SipDomain, sip: Sip) -> SipTrunk:
+    return SipTrunk(
+        name=trunk.name,
+        host=where.host,
+        port=where.port,
+        transport=trunk.transport,
+        username=trunk.username,
+        auth_username=trunk.auth_username,
+        password=trunk.password,
+        from_domain=trunk.from_domain,
+        codecs=tuple(Codec(name) for name in (trunk.codecs or sip.codecs)),
+        follow_redirects=trunk.follow_redirects,
+        session_seconds=trunk.session_seconds,
+        asserts_identity=trunk.asserts_identity,
+        srtp=Srtp(trunk.srtp or sip.srtp),
+    )
 
 
 def _request_limits(limits: Limits) -> RequestLimits:

@@ -21,6 +21,7 @@ from offhook.service.commands.terminal import Terminal
 from offhook.service.engine_names import engine_named
 from offhook.service.http_server import bound
 from offhook.service.media_stream_settings import MediaStreamAccount
+from offhook.service.outbound_mistakes import doubts as about_outbound_calls
 from offhook.service.setting_types import HostPort
 from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Flow, Settings, Sip
 from offhook.service.settings_file import load
@@ -62,6 +63,7 @@ def run(options: CheckOptions, terminal: Terminal) -> int:
 def here(settings: Settings, *, bind: bool) -> list[Finding]:
     """What this machine must have: ports, engines, a folder to write, files to open, flows to serve."""
     findings = [_tried("flows", partial(_flows, settings)), _tried("open files", partial(_open_files, settings))]
+    findings += (Finding(doubt.path, doubt.problem, doubt.remedy) for doubt in about_outbound_calls(settings))
     findings += (
         _tried(f"media_stream.account[{a.name}]", partial(_streams_of, a)) for a in settings.media_stream.accounts
     )
