@@ -13,6 +13,7 @@ async def test_the_media_process_shows_what_it_carries() -> None:
         await house.link.tick(missed=2)
         shown = as_text(MediaMetrics(house.link).metrics())
     assert "offhook_media_rows_open 1\n" in shown
+    assert "offhook_media_wideband_rows_open 1\n" in shown, "the simulator's telephone speaks L16"
     assert "offhook_media_late_ticks_total 2\n" in shown
     assert "offhook_media_restarts_total 0\n" in shown
 

@@ -3,7 +3,13 @@
 import re
 from pathlib import Path
 
-from offhook.service.service_metrics import DialMetrics, MediaStreamMetrics, RefusalMetrics, ServiceMetrics
+from offhook.service.service_metrics import (
+    DialMetrics,
+    MediaMetrics,
+    MediaStreamMetrics,
+    RefusalMetrics,
+    ServiceMetrics,
+)
 from offhook.service.settings_reference import page
 from offhook.transports.sip.listener import SipListener
 
@@ -18,6 +24,7 @@ class Nothing:
         self.streams_open = 0
         self.refused: dict[str, int] = {}
         self.allowed = self.caller_ids_replaced = 0
+        self.late_ticks = self.restarts = self.rows_open = self.wideband_open = 0
 
     def calls_in_progress(self) -> int:
         return 0
@@ -38,6 +45,7 @@ def test_every_metric_of_a_limit_exists() -> None:
     counted = (
         ServiceMetrics(nothing, nothing).metrics(),
         RefusalMetrics(SipListener([])).metrics(),
+        MediaMetrics(nothing).metrics(),
         MediaStreamMetrics(nothing).metrics(),
         DialMetrics(nothing).metrics(),
     )

@@ -64,6 +64,10 @@ class MediaLink(Protocol):
         """How many rows are in use."""
 
     @property
+    def wideband_open(self) -> int:
+        """How many of them are at 16 kHz; in G.722 one costs as much as three at 8 kHz."""
+
+    @property
     def lines(self) -> LineTally:
         """How good the lines were that are closed."""
 

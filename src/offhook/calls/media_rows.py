@@ -101,6 +101,11 @@ class MediaRows:
         """How many rows are in use."""
         return len(self._leases)
 
+    @property
+    def wideband_open(self) -> int:
+        """How many of them are at 16 kHz."""
+        return sum(lease.shared.shape.rate == 16000 for lease in self._leases.values())
+
     def reserve(self) -> ReservedPort:
         """Two ports for a call whose codec is not known yet. Raises OffhookError: `no_rtp_port`."""
         return self._ports.reserve()

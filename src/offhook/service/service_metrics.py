@@ -46,6 +46,9 @@ class CountingMedia(Protocol):
     @property
     def rows_open(self) -> int: ...
 
+    @property
+    def wideband_open(self) -> int: ...
+
 
 class MediaMetrics:
     """The numbers of the media process."""
@@ -60,7 +63,9 @@ class MediaMetrics:
         yield Metric("offhook_media_late_ticks_total", "counter", late, media.late_ticks)
         restarts = "How often the media process was started again."
         yield Metric("offhook_media_restarts_total", "counter", restarts, media.restarts)
-        yield Metric("offhook_media_rows_open", "gauge", "Calls that the media process carries.", media.rows_open)
+        yield Metric("offhook_media_rows_open", "gauge", "Legs that the media process carries.", media.rows_open)
+        wideband = "Legs at 16 kHz; at limits.max_wideband_calls, callers who offer G.711 get it."
+        yield Metric("offhook_media_wideband_rows_open", "gauge", wideband, media.wideband_open)
 
 
 class ServiceMetrics:

@@ -104,6 +104,9 @@ class Limits(Section):
 
     max_calls: int = limit(500, metric="offhook_calls_refused_full_total", ge=1, le=2000)
     """Calls at the same time; more are refused with 503."""
+    max_wideband_calls: int = limit(120, metric="offhook_media_wideband_rows_open", ge=0, le=2000)
+    """Legs in G.722 at the same time, one of which costs about as much as three in G.711. Then callers who offer G.711
+    get it; nobody is refused for this."""
     source_requests_per_second: float = limit(50, metric="offhook_sip_refused_total", ge=1, le=10000)
     """SIP requests that begin something (a call, OPTIONS, REGISTER …), of one address that may call; ten seconds' worth
     at once. More are refused with 503, then dropped."""

@@ -32,6 +32,7 @@ from offhook.protocol.session import Session
 from offhook.protocol.speech_options import same_name
 from offhook.service.allowed_sources import networks_of_trunks
 from offhook.service.call_log_keeper import CallLogKeeper
+from offhook.service.codecs_by_load import CodecsByLoad
 from offhook.service.dial_plan import DialPlan
 from offhook.service.engine_names import engine_named
 from offhook.service.flow_book import FlowBook
@@ -138,9 +139,9 @@ async def open_house(
         yield House(settings, link, heart, register, engines, keeper, logs, routes)
 
 
-async def sip_listeners(settings: Settings) -> list[SipListener]:
+async def sip_listeners(settings: Settings, link: MediaLink) -> list[SipListener]:
     """The SIP listener of these settings; none when they name no address. Not started yet. Raises OffhookError for a
-    trunk's host that is not known."""
+    trunk's host that is not known. `link` knows how many legs are wideband."""
     if not settings.sip.listen:
         return []
     trunks = await asyncio.to_thread(networks_of_trunks, settings)
@@ -155,7 +156,7 @@ async def sip_listeners(settings: Settings) -> list[SipListener]:
             limits=_request_limits(settings.limits),
             users=[SipUser(user.name, user.password, user.numbers, user.may_dial) for user in settings.users],
             max_calls=settings.limits.max_calls + SPARE_SIP_CALLS,
-            codecs=[Codec(name) for name in settings.sip.codecs],
+            codecs=CodecsByLoad(settings.sip.codecs, link, settings.limits.max_wideband_calls),
             srtp=SrtpRules(
                 Srtp(settings.sip.srtp),
                 {trunk.name: Srtp(trunk.srtp) for trunk in settings.trunks if trunk.srtp is not None},
@@ -193,10 +194,10 @@ def _request_limits(limits: Limits) -> RequestLimits:
     )
 
 
-async def listeners(settings: Settings) -> list[Listener]:
+async def listeners(settings: Settings, link: MediaLink) -> list[Listener]:
     """All ways for calls to come in that these settings name, not started yet. Raises OffhookError as
     `sip_listeners`."""
-    return [*await sip_listeners(settings), *_media_stream_listeners(settings)]
+    return [*await sip_listeners(settings, link), *_media_stream_listeners(settings)]
 
 
 def _media_stream_listeners(settings: Settings) -> list[MediaStreamListener]:

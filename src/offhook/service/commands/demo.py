@@ -60,7 +60,7 @@ async def _demo(options: DemoOptions, keep: Keep, terminal: Terminal) -> None:
                 simulator = SimulatorListener(SpokenTexts(house.engines.voices[EMBEDDED_VOICE]))
                 listeners: list[Listener] = [simulator]
                 if not options.once and no_sip is None:
-                    listeners += await sip_listeners(settings)
+                    listeners += await sip_listeners(settings, house.link)
                 async with asyncio.TaskGroup() as tasks:
                     ready = asyncio.Event()
                     serving = tasks.create_task(serve(house, listeners, ready=ready.set))

@@ -61,7 +61,7 @@ async def _serve(options: DevOptions, terminal: Terminal) -> None:
                 terminal.line(f"What is said in a call is kept in {settings.storage.call_logs}/ (offhook replay).")
                 terminal.line("Ctrl-C ends it.")
 
-            await serve(house, await listeners(settings), ready=ready)
+            await serve(house, await listeners(settings, house.link), ready=ready)
 
 
 def _nothing_yet(url: str) -> str:

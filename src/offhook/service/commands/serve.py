@@ -28,4 +28,4 @@ def run(options: ServeOptions, terminal: Terminal) -> int:
 
 async def _serve(settings: Settings) -> None:
     async with open_house(settings) as house:
-        await serve(house, await listeners(settings))
+        await serve(house, await listeners(settings, house.link))
