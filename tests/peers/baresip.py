@@ -5,6 +5,7 @@ import json
 import shutil
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
@@ -37,9 +38,10 @@ module                uuid.so
 module_tmp            account.so
 module_app            menu.so
 module_app            ctrl_tcp.so
+{modules_more}
 """
 
-ACCOUNT = "<sip:{user}@{host}:{sip_port}>;regint=0;answermode=auto;audio_codecs={codecs}\n"
+ACCOUNT = "<sip:{user}@{host}:{sip_port}>;regint=0;answermode=auto;audio_codecs={codecs}{more}\n"
 
 Event: TypeAlias = dict[str, Any]
 Samples: TypeAlias = NDArray[np.float64]
@@ -61,6 +63,8 @@ class Baresip:
         user: the number it calls from.
         codecs: what it offers, in baresip's spelling.
         rate: at which it plays and records, in Hz; 16000 for a call in G.722.
+        modules: further modules, such as `srtp.so`.
+        account: further parameters of its account, such as `mediaenc=srtp-mand`.
     """
 
     def __init__(
@@ -71,6 +75,8 @@ class Baresip:
         user: str = "caller",
         codecs: str = "PCMU/8000/1",
         rate: int = 8000,
+        modules: Sequence[str] = (),
+        account: str = "",
     ) -> None:
         if shutil.which("baresip") is None:
             raise RuntimeError("baresip is missing. Remedy: apt-get install baresip-core")
@@ -102,9 +108,14 @@ class Baresip:
                 rtp_last=rtp + 3,
                 control_port=self._control,
                 folder=folder,
+                modules_more="".join(f"module {name}\n" for name in modules),
             )
         )
-        (folder / "accounts").write_text(ACCOUNT.format(user=user, host="127.0.0.1", sip_port=self.port, codecs=codecs))
+        (folder / "accounts").write_text(
+            ACCOUNT.format(
+                user=user, host="127.0.0.1", sip_port=self.port, codecs=codecs, more=f";{account}" if account else ""
+            )
+        )
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
