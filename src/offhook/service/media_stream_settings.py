@@ -47,8 +47,8 @@ class MediaStream(Section):
     """How carriers reach it, such as `https://calls.example.com`; signatures and the addresses of streams need it."""
     grace_seconds: float = Field(default=10, ge=0, le=120)
     """How long a call goes on without its stream, until the stream is there again."""
-    max_streams: int = limit(500, metric="offhook_media_streams_refused_full_total", ge=1, le=2000)
-    """WebSockets at the same time; more are refused with 503."""
+    max_streams: int = limit(300, metric="offhook_media_streams_refused_full_total", ge=1, le=2000)
+    """WebSockets at the same time; more are refused with 503. One core carries about as many."""
     start_within_seconds: float = limit(10, metric="offhook_media_streams_never_started_total", ge=1, le=60)
     """How long a WebSocket may take to say which call it carries."""
     max_message_bytes: int = limit(65536, metric="offhook_media_streams_broken_off_total", ge=1024, le=1048576)

@@ -94,6 +94,11 @@ class MediaStreamListener:
         """How many streams there are now."""
         return self._streams
 
+    @property
+    def edge_pid(self) -> int | None:
+        """The number of the edge process; None while there is none."""
+        return None if self._edge is None else self._edge.pid
+
     # --- a Listener
 
     async def start(self) -> None:

@@ -52,7 +52,7 @@ class StreamSettings:
 
     public_url: str
     accounts: tuple[StreamAccount, ...]
-    max_streams: int = 500
+    max_streams: int = 300
     start_within_seconds: float = 10.0
     max_message_bytes: int = 65536
     token_seconds: int = 120
