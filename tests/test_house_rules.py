@@ -100,6 +100,7 @@ ROOMS: dict[str, Room] = {
             "special_ranges.py": ("phonenumbers",),
             # Placing calls is what these are for: the simulator is their tool, not a choice.
             "spoken_call.py": ("offhook.transports.simulator",),
+            "practice_target.py": ("offhook.transports.simulator",),
             "commands/call.py": ("offhook.transports.simulator",),
             "commands/demo.py": ("offhook.transports.simulator",),
         },

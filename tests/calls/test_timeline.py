@@ -15,6 +15,10 @@ from offhook.conversation.inputs import (
     PartialWords,
     PlaybackFinished,
     PlaybackStarted,
+    TransferAnswered,
+    TransferEnded,
+    TransferFailed,
+    TransferRinging,
     VoiceStarted,
     VoiceStopped,
 )
@@ -85,6 +89,11 @@ def test_every_kind_of_line() -> None:
     timeline.order(50, StopPlayback(1))
     timeline.fact(60, PlaybackFinished(1, 40, by_voice=True))
     timeline.order(60, StartTransfer("+4930123456", "", "", None))
+    timeline.fact(60, TransferRinging())
+    timeline.fact(60, TransferFailed("no_answer", 487))
+    timeline.fact(60, TransferFailed("not_allowed"))
+    timeline.fact(60, TransferAnswered())
+    timeline.fact(60, TransferEnded())
     timeline.order(61, Dropped("late", "[0]", "Send it earlier."))
     timeline.order(62, Ignored(CallHeld(), "call ringing"))
     timeline.note(63, "a note")
@@ -104,6 +113,11 @@ def test_every_kind_of_line() -> None:
         "   0.050    assistant is interrupted",
         "   0.060    assistant is interrupted by the caller's voice, after 0.04 s",
         "   0.060    transfer to +4930123456",
+        "   0.060    it rings at the target; the caller hears it",
+        "   0.060  ! the transfer has failed (no answer, 487)",
+        "   0.060  ! the transfer has failed (not allowed)",
+        "   0.060    the target answers: it and the caller hear each other",
+        "   0.060    the target hangs up",
         "   0.061  ! action dropped (late at [0]): Send it earlier.",
         "   0.062  · ignored in call ringing: CallHeld",
         "   0.063  · a note",

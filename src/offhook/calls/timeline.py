@@ -22,6 +22,10 @@ from offhook.conversation.inputs import (
     PlaybackFinished,
     PlaybackStarted,
     SpeechFailed,
+    TransferAnswered,
+    TransferEnded,
+    TransferFailed,
+    TransferRinging,
     VoiceStarted,
     VoiceStopped,
 )
@@ -119,6 +123,15 @@ class Timeline:
                 self._begun.discard(utterance)
                 how = "is interrupted by the caller's voice," if by_voice else "ended"
                 self._line(at, "    ", f"assistant {how} after {played_ms / 1000:.2f} s")
+            case TransferRinging():
+                self._line(at, "    ", "it rings at the target; the caller hears it")
+            case TransferAnswered():
+                self._line(at, "    ", "the target answers: it and the caller hear each other")
+            case TransferFailed(cause, sip_code):
+                code = "" if sip_code is None else f", {sip_code}"
+                self._line(at, "  ! ", f"the transfer has failed ({cause.replace('_', ' ')}{code})")
+            case TransferEnded():
+                self._line(at, "    ", "the target hangs up")
             case _:
                 pass
 

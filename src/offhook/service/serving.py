@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import structlog
 
 from offhook.control.control_app import control_app
 from offhook.service.http_server import HttpServer
 from offhook.service.line_metrics import LineMetrics
+from offhook.service.practice_target import PracticeTarget
 from offhook.service.service_metrics import (
     CountingStreams,
     DialMetrics,
@@ -21,13 +23,25 @@ from offhook.service.service_metrics import (
 )
 from offhook.service.shutdown import Stopping
 from offhook.service.wiring import House
-from offhook.transports.call_leg import Listener
+from offhook.transports.call_leg import Dialler, Listener
 
 logger = structlog.get_logger()
 
 
-async def serve(house: House, listeners: Sequence[Listener], *, ready: Callable[[], None] = lambda: None) -> None:
+@runtime_checkable
+class PlacesCalls(Dialler, Protocol):
+    """A listener that places calls too."""
+
+
+async def serve(
+    house: House,
+    listeners: Sequence[Listener],
+    *,
+    practice: PracticeTarget | None = None,
+    ready: Callable[[], None] = lambda: None,
+) -> None:
     """Take calls until SIGTERM or SIGINT, then drain (see shutdown.py). `ready` is called once all listeners are bound.
+    `practice`: whom calls reach that are placed, where nobody is really called.
 
     Raises OffhookError when an address cannot be had.
     """
@@ -55,7 +69,7 @@ async def serve(house: House, listeners: Sequence[Listener], *, ready: Callable[
             await listener.start()
             started.append(listener)
         async with asyncio.TaskGroup() as tasks:
-            background = [tasks.create_task(house.register.run(listeners), name="register")]
+            background = [tasks.create_task(_run(house, listeners, practice), name="register")]
             if house.keeper is not None:
                 background.append(tasks.create_task(house.keeper.run(), name="call log keeper"))
             tasks.create_task(http.serve(), name="http")
@@ -71,3 +85,10 @@ async def serve(house: House, listeners: Sequence[Listener], *, ready: Callable[
         for listener in started:
             await listener.stop()
     logger.info("stopped")
+
+
+async def _run(house: House, listeners: Sequence[Listener], practice: PracticeTarget | None) -> None:
+    if practice is not None:
+        await practice.run(house.register, listeners)
+    else:
+        await house.register.run(listeners, [each for each in listeners if isinstance(each, PlacesCalls)])

@@ -14,6 +14,7 @@ from offhook.service.commands.options import CallOptions
 from offhook.service.commands.terminal import Terminal
 from offhook.service.event_loop import run_in_loop
 from offhook.service.log_setup import set_up
+from offhook.service.practice_target import PracticeRoutes, PracticeTarget
 from offhook.service.settings import Logging, Settings
 from offhook.service.settings_file import from_tree
 from offhook.service.spoken_call import Keep, SpokenTexts, place_call
@@ -61,11 +62,13 @@ async def _call(options: CallOptions, turns: list[Say | SayText], keep: Keep, te
         terminal.line(f"Nothing answers at {options.app} yet: start the app.", "yellow")
     with tempfile.TemporaryDirectory(prefix="offhook-call-") as logs:
         async with running_app(options.app, reload=False, token=options.token) as app:
-            async with open_house(call_settings(app, Path(logs)), watch=calls.watch) as house:
+            settings = call_settings(app, Path(logs))
+            async with open_house(settings, watch=calls.watch, practice=PracticeRoutes()) as house:
                 simulator = SimulatorListener(SpokenTexts(house.engines.voices[EMBEDDED_VOICE]))
                 await simulator.start()
                 async with asyncio.TaskGroup() as tasks:
-                    register = tasks.create_task(house.register.run([simulator]))
+                    practice = PracticeTarget(house.engines.voices[EMBEDDED_VOICE])
+                    register = tasks.create_task(practice.run(house.register, [simulator]))
                     try:
                         caller = await place_call(house, simulator, script, keep, sessions=calls.sessions)
                     finally:

@@ -15,6 +15,7 @@ from offhook.service.commands.taken_places import http_refused, sip_refused
 from offhook.service.commands.terminal import Terminal
 from offhook.service.event_loop import run_in_loop
 from offhook.service.log_setup import set_up
+from offhook.service.practice_target import PracticeRoutes, PracticeTarget
 from offhook.service.serving import serve
 from offhook.service.setting_types import HostPort
 from offhook.service.settings import Logging, Settings, Storage
@@ -56,14 +57,15 @@ async def _demo(options: DemoOptions, keep: Keep, terminal: Terminal) -> None:
             if no_http is not None:
                 settings = _with_any_port(settings)
             no_sip = None if options.once else sip_refused(settings, "offhook demo")
-            async with open_house(settings, watch=calls.watch) as house:
+            async with open_house(settings, watch=calls.watch, practice=PracticeRoutes()) as house:
                 simulator = SimulatorListener(SpokenTexts(house.engines.voices[EMBEDDED_VOICE]))
                 listeners: list[Listener] = [simulator]
                 if not options.once and no_sip is None:
                     listeners += await sip_listeners(settings, house.link)
                 async with asyncio.TaskGroup() as tasks:
                     ready = asyncio.Event()
-                    serving = tasks.create_task(serve(house, listeners, ready=ready.set))
+                    practice = PracticeTarget(house.engines.voices[EMBEDDED_VOICE])
+                    serving = tasks.create_task(serve(house, listeners, practice=practice, ready=ready.set))
                     await ready.wait()
                     await _sample_call(house, simulator, keep, calls, terminal)
                     if options.once or no_sip is not None:

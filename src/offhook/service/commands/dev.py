@@ -7,10 +7,11 @@ from offhook.service.commands.taken_places import http_refused, sip_refused
 from offhook.service.commands.terminal import Terminal
 from offhook.service.event_loop import run_in_loop
 from offhook.service.log_setup import set_up
+from offhook.service.practice_target import PracticeRoutes, PracticeTarget
 from offhook.service.serving import serve
 from offhook.service.settings import Logging, Settings
 from offhook.service.settings_file import from_tree
-from offhook.service.wiring import listeners, open_house
+from offhook.service.wiring import EMBEDDED_VOICE, listeners, open_house
 
 
 def run(options: DevOptions, terminal: Terminal) -> int:
@@ -52,7 +53,7 @@ async def _serve(options: DevOptions, terminal: Terminal) -> None:
         if refused is not None:
             raise refused
         answered = await answers(app.url)
-        async with open_house(settings, watch=calls.watch) as house:
+        async with open_house(settings, watch=calls.watch, practice=PracticeRoutes()) as house:
 
             def ready() -> None:
                 terminal.line(f"{options.app} answers." if answered else _nothing_yet(options.app))
@@ -61,7 +62,8 @@ async def _serve(options: DevOptions, terminal: Terminal) -> None:
                 terminal.line(f"What is said in a call is kept in {settings.storage.call_logs}/ (offhook replay).")
                 terminal.line("Ctrl-C ends it.")
 
-            await serve(house, await listeners(settings, house.link), ready=ready)
+            practice = PracticeTarget(house.engines.voices[EMBEDDED_VOICE])
+            await serve(house, await listeners(settings, house.link), practice=practice, ready=ready)
 
 
 def _nothing_yet(url: str) -> str:
