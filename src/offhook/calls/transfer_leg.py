@@ -239,5 +239,8 @@ class TransferLeg:
     def _close_row(self) -> None:
         if self._row is not None:
             self._link.play_from(self._caller.lease, None)
+            line = self._link.quality(self._row.lease)
+            if line is not None:
+                self._note(f"transfer: line: {line}")
             self._link.close(self._row.lease)
             self._row = None

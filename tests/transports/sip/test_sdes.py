@@ -92,3 +92,8 @@ class TestWriting:
 def test_a_trunks_rule_goes_before_the_one_for_all() -> None:
     rules = SrtpRules(Srtp.OFF, {"carrier": Srtp.REQUIRE})
     assert (rules.of("carrier"), rules.of("other"), rules.of(None)) == (Srtp.REQUIRE, Srtp.OFF, Srtp.OFF)
+    assert [rules.setting_of(each) for each in ("carrier", "other", None)] == [
+        "trunk[carrier].srtp",
+        "sip.srtp",
+        "sip.srtp",
+    ]

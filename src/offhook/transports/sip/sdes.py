@@ -49,7 +49,7 @@ class SrtpRules:
 
     def setting_of(self, trunk: str | None) -> str:
         """Where that rule is written down."""
-        return f"trunk.srtp of {trunk}" if trunk in self.trunks else "sip.srtp"
+        return f"trunk[{trunk}].srtp" if trunk in self.trunks else "sip.srtp"
 
 
 @dataclass(frozen=True, slots=True)
