@@ -74,6 +74,9 @@ class Sip(Section):
     allow_this_machine: bool = True
     """Whether programs on this machine may call, from whichever of its addresses. Set it to false when a proxy here
     passes on calls from elsewhere, and make the proxy a trunk."""
+    digest: Listed[Literal["SHA-256", "MD5"]] = Field(default=("MD5",), min_length=1)
+    """How telephones that sign in (`[[user]]`) prove their password, best first. Many that are older give up when they
+    see `SHA-256`, even beside `MD5`; without it a long random password matters more."""
     deny_from: Listed[Network] = ()
     """Networks that are never listened to or answered, whatever else allows them."""
     dns_servers: Listed[Annotated[HostPort, BeforeValidator(as_dns_server)]] = ()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offhook.transports.sip.digest import Challenge, DigestClient, challenges_in, digest_response
-from offhook.transports.sip.digest_server import MAX_NONCES, NONCE_FOR_MS, OFFERED, REALM, DigestServer, Proof
+from offhook.transports.sip.digest_server import KNOWN, MAX_NONCES, NONCE_FOR_MS, REALM, DigestServer, Proof
 from offhook.transports.sip.message import SipRequest, SipResponse, parse_message
 
 SITE = "203.0.113.9"
@@ -16,7 +16,7 @@ URI = "sip:+4921155660@192.0.2.1"
 
 @pytest.fixture
 def server() -> DigestServer:
-    return DigestServer({"alice": "wonderland-7", 'q"x': "other-secret"})
+    return DigestServer({"alice": "wonderland-7", 'q"x': "other-secret"}, algorithms=KNOWN)
 
 
 def request(*authorization: str, uri: str = URI, method: str = "INVITE") -> SipRequest:
@@ -68,8 +68,16 @@ def test_who_knows_the_password_is_let_in(server: DigestServer, algorithm: str) 
 def test_the_strongest_challenge_comes_first(server: DigestServer) -> None:
     """RFC 8760 2.4"""
     offered = challenges_in(challenged(server).headers.every("WWW-Authenticate"))
-    assert [challenge.algorithm for challenge in offered] == list(OFFERED) == ["SHA-256", "MD5"]
+    assert [challenge.algorithm for challenge in offered] == list(KNOWN) == ["SHA-256", "MD5"]
     assert all(challenge.with_qop and challenge.realm == REALM and not challenge.stale for challenge in offered)
+
+
+def test_what_was_not_offered_is_wrong(server: DigestServer) -> None:
+    """A client does not choose the weaker hash. By default only MD5 is offered: SHA-256 makes telephones give up."""
+    strict = DigestServer({"alice": "wonderland-7"}, algorithms=["SHA-256"])
+    assert strict.check(request(answer(signing_in(server, only="MD5"))), SITE, 0)[0] is Proof.WRONG
+    [(_, value)] = DigestServer({}).challenges(SITE, 0)
+    assert "algorithm=MD5," in value
 
 
 @pytest.mark.parametrize(("user", "password"), [("alice", "wonderland"), ("bob", "wonderland-7"), ("", "")])

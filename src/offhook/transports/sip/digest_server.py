@@ -1,7 +1,8 @@
 """Digest authentication from the server's side (RFC 7616 and 2617 within RFC 3261 section 22, RFC 8760). Pure.
 
-SHA-256 and MD5, `qop=auth` only. A nonce carries its time and is signed, so that nothing is kept for who has not signed
-in; of who has, the highest count of each nonce is kept, so that nothing is taken twice.
+SHA-256 and MD5, `qop=auth` only; a challenge by SHA-256 makes many telephones give up, even beside one by MD5. A nonce
+carries its time and is signed, so that nothing is kept for who has not signed in; of who has, the highest count of each
+nonce is kept, so that nothing is taken twice.
 """
 
 import hashlib
@@ -19,8 +20,8 @@ from offhook.transports.sip.hop import Ms
 from offhook.transports.sip.message import SipRequest
 
 REALM: Final = "offhook"
-# In the order of preference (RFC 8760 2.4): a client answers the first that it knows.
-OFFERED: Final = ("SHA-256", "MD5")
+KNOWN: Final = ("SHA-256", "MD5")
+OFFERED: Final = ("MD5",)
 NONCE_FOR_MS: Final = 300_000
 MAX_NONCES: Final = 4096
 MAX_CREDENTIALS: Final = 8
@@ -58,11 +59,15 @@ class DigestServer:
 
     Args:
         passwords: of each user by name.
+        algorithms: of `KNOWN`, in the order of preference: a client answers the first that it knows (RFC 8760 2.4).
         realm: what the challenges name.
     """
 
-    def __init__(self, passwords: Mapping[str, str], realm: str = REALM) -> None:
+    def __init__(
+        self, passwords: Mapping[str, str], *, algorithms: Sequence[str] = OFFERED, realm: str = REALM
+    ) -> None:
         self._passwords = passwords
+        self._algorithms = {name.lower(): name for name in algorithms}
         self._realm = realm
         self._key = secrets.token_bytes(32)
         self._nobodys_password = secrets.token_hex(16)
@@ -79,7 +84,7 @@ class DigestServer:
                 "WWW-Authenticate",
                 f'Digest realm="{self._realm}", nonce="{nonce}", algorithm={algorithm}, qop="auth"{again}',
             )
-            for algorithm in OFFERED
+            for algorithm in self._algorithms.values()
         )
 
     def check(self, request: SipRequest, site: str, now: Ms) -> tuple[Proof, str]:
@@ -103,13 +108,12 @@ class DigestServer:
         found = parameters_in(header_fields.split_outside_quotes(rest, ","))
         if found.get("realm") != self._realm:
             return None
-        algorithms = {name.lower(): name for name in OFFERED}
         return Credentials(
             username=found.get("username", "").replace('\\"', '"').replace("\\\\", "\\"),
             nonce=found.get("nonce", ""),
             uri=found.get("uri", ""),
             response=found.get("response", "").lower(),
-            algorithm=algorithms.get(found.get("algorithm", "MD5").lower(), ""),
+            algorithm=self._algorithms.get(found.get("algorithm", "MD5").lower(), ""),
             cnonce=found.get("cnonce", "") if found.get("qop", "").lower() == "auth" else "",
             count=found.get("nc", "").lower(),
         )

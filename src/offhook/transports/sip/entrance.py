@@ -6,7 +6,7 @@ from typing import Final
 
 from offhook.transports.sip.admission import Source
 from offhook.transports.sip.caller_identity import called_number
-from offhook.transports.sip.digest_server import DigestServer, Proof
+from offhook.transports.sip.digest_server import OFFERED, DigestServer, Proof
 from offhook.transports.sip.front_door import FrontDoor
 from offhook.transports.sip.hop import Flow, Ms
 from offhook.transports.sip.message import SipRequest
@@ -27,12 +27,13 @@ class Entered:
 
 
 class Entrance:
-    """What stands between the front door and the user agent. Strangers' calls are taken from `users` only."""
+    """What stands between the front door and the user agent. Strangers' calls are taken from `users` only, who are
+    challenged by these `algorithms` (see DigestServer)."""
 
-    def __init__(self, door: FrontDoor, users: Sequence[User] = ()) -> None:
+    def __init__(self, door: FrontDoor, users: Sequence[User] = (), algorithms: Sequence[str] = OFFERED) -> None:
         self._door = door
         self._users = {user.name: user for user in users}
-        self._digest = DigestServer({user.name: user.password for user in users})
+        self._digest = DigestServer({user.name: user.password for user in users}, algorithms=algorithms)
 
     def judge(self, request: SipRequest, flow: Flow, source: Source, now: Ms) -> Entered | Refusal | None:
         """Let a request in that belongs to no transaction and no call, or refuse it; None: it gets no answer."""

@@ -17,6 +17,7 @@ from offhook.transports.sip.admission import NO_TRUNKS, Admission, LogAllowance,
 from offhook.transports.sip.bound_address import BoundAddress, parse_address
 from offhook.transports.sip.call import Call, FindWay, Happened, WayFailed
 from offhook.transports.sip.dialling import Dialling
+from offhook.transports.sip.digest_server import OFFERED
 from offhook.transports.sip.endpoints import TcpConnection, UdpEndpoint, bind
 from offhook.transports.sip.entrance import Entrance
 from offhook.transports.sip.front_door import FrontDoor, RequestLimits
@@ -59,7 +60,7 @@ class SipListener:
         denies_from: networks that are not listened to at all.
         trunks: networks that each trunk's calls come from, by its name.
         limits: how often a source may begin something.
-        users: who may call from anywhere with a password.
+        users: who may call from anywhere with a password, asked for by these `digest_algorithms` (see DigestServer).
         max_calls: calls at a time; further ones get 503 with Retry-After.
         codecs: what may be spoken, in the order of preference (see offer_answer).
         srtp: whether media is encrypted, for all and by trunk.
@@ -82,6 +83,7 @@ class SipListener:
         trunks: Mapping[str, Sequence[str]] = NO_TRUNKS,
         limits: RequestLimits | None = None,
         users: Sequence[User] = (),
+        digest_algorithms: Sequence[str] = OFFERED,
         max_calls: int = MAX_CALLS,
         codecs: Sequence[Codec] = CODECS,
         srtp: SrtpRules = SrtpRules(),  # noqa: B008 -- a frozen value
@@ -95,7 +97,8 @@ class SipListener:
             accepts_from, accepts_loopback=accepts_loopback, denies_from=denies_from, trunks=trunks
         )
         self._door = FrontDoor(self._admission, limits)
-        self._agent = UserAgent(max_calls=max_calls, codecs=codecs, srtp=srtp, entrance=Entrance(self._door, users))
+        entrance = Entrance(self._door, users, digest_algorithms)
+        self._agent = UserAgent(max_calls=max_calls, codecs=codecs, srtp=srtp, entrance=entrance)
         self._agent.registrations = tuple(Registration(account, random.random) for account in accounts)
         self._location = ServerLocation(dns_servers)
         self._dialling = Dialling(dials_by)
