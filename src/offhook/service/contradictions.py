@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from offhook.service.engine_names import engine_named
 from offhook.service.flow_book import comparable
 from offhook.service.media_stream_settings import contradictions as of_media_streams
+from offhook.service.media_stream_settings import doubts as doubts_about_media_streams
 from offhook.service.outbound_mistakes import contradictions as of_outbound_calls
 from offhook.service.outbound_mistakes import doubts as about_outbound_calls
 from offhook.service.setting_mistakes import SettingMistake
@@ -51,6 +52,8 @@ def doubts(settings: Settings) -> Iterator[SettingMistake]:
             "No flow has a number: every call gets 404.",
             'Add a [[flow]] with app and numbers; numbers = ["*"] takes every call.',
         )
+    for key, problem, remedy in doubts_about_media_streams(settings.media_stream):
+        yield SettingMistake(f"media_stream.{key}", problem, remedy)
     ports = settings.sip.rtp_ports
     calls = (ports.last - ports.first + 1) // 2
     if settings.sip.listen and calls < settings.limits.max_calls:

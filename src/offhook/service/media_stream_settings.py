@@ -63,8 +63,6 @@ def contradictions(streams: MediaStream) -> Iterator[tuple[str, str, str]]:
     if streams.listen is not None and streams.public_url is None:
         remedy = 'Write how carriers reach it: public_url = "https://calls.example.com".'
         yield "public_url", "It is missing, and media_stream.listen is set.", remedy
-    if streams.listen is not None and not streams.accounts:
-        yield "account", "There is none, and media_stream.listen is set.", "Add a [[media_stream.account]]."
     for account in streams.accounts:
         place = f"account[{account.name}]"
         if account.signing_key is None and account.stream_key is None:
@@ -82,6 +80,16 @@ def contradictions(streams: MediaStream) -> Iterator[tuple[str, str, str]]:
         if account.rest_key is not None and account.api_url is None and account.carrier in {"signalwire", "bridge"}:
             remedy = "Write where the carrier's REST interface is."
             yield f"{place}.api_url", "It is missing, and rest_key is set.", remedy
+
+
+def doubts(streams: MediaStream) -> Iterator[tuple[str, str, str]]:
+    """What can hardly be meant, in the same form."""
+    if streams.listen is not None and not streams.accounts:
+        yield "account", "There is none, and media_stream.listen is set.", "Add a [[media_stream.account]]."
+    carriers = {account.carrier for account in streams.accounts} - {"bridge"}
+    if streams.public_url is not None and streams.public_url.startswith("http://") and carriers:
+        remedy = "Put a proxy with TLS in front, and write its address with https."
+        yield "public_url", f"It is without TLS: {', '.join(sorted(carriers))} will not stream there.", remedy
 
 
 def _is_public_key(written: str) -> bool:

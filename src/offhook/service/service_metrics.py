@@ -183,12 +183,16 @@ class CountingStreams(Protocol):
 
 ABOUT_STREAMS: Final = {
     "answers": "Questions of carriers what to do with a call that were answered.",
+    "answers_refused_busy": "Such questions that were not looked at because too many signatures were being checked.",
     "answers_refused_signature": "Such questions with a wrong signature.",
+    "chunks_lost": "Chunks of audio that carriers numbered and never sent.",
     "edge_restarts": "How often the process that holds the streams was started again.",
+    "frames_dropped": "Pieces of 20 ms that were not sent because a carrier did not play what it had.",
     "hang_ups_failed": "Calls that could not be ended through the carrier's REST interface.",
     "mark_ms": "What returned marks took together, in ms: how late callers hear what was sent.",
     "marks_returned": "Marks that came back: what was sent before them was heard.",
     "streams_broken_off": "Streams that ended without the carrier's saying so.",
+    "streams_closed_odd": "Streams that were closed because their messages meant nothing.",
     "streams_never_started": "WebSockets that did not say in time which call they carry.",
     "streams_not_resumed": "Calls that ended because their stream did not come back in time.",
     "streams_refused_full": "Streams refused with 503 because media_stream.max_streams were open.",
