@@ -98,6 +98,8 @@ ROOMS: dict[str, Room] = {
             "wiring.py": ("offhook.speech", "offhook.transports", "offhook.app_links"),
             "numbers.py": ("phonenumbers",),
             "special_ranges.py": ("phonenumbers",),
+            # Asking where trunks are is what this is for.
+            "sip_servers.py": ("offhook.transports.sip",),
             # Placing calls is what these are for: the simulator is their tool, not a choice.
             "spoken_call.py": ("offhook.transports.simulator",),
             "practice_target.py": ("offhook.transports.simulator",),

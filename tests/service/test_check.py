@@ -13,6 +13,7 @@ from offhook.service.commands.options import CheckOptions
 from offhook.service.commands.terminal import Terminal
 from offhook.service.settings import Settings
 from offhook.service.settings_file import loads
+from tests.transports.sip.certificates import Authority
 
 
 def settings(text: str) -> Settings:
@@ -101,6 +102,33 @@ def test_a_folder_that_cannot_be_written_fails(tmp_path: Path) -> None:
 def test_a_trunk_whose_name_is_not_known_fails() -> None:
     text = '[[trunk]]\nname = "carrier"\nhosts = ["no-such-host.invalid"]\n' + flow("http://localhost/")
     assert "no-such-host.invalid" in failures(check.here(settings(text), bind=False))["trunk[carrier]"].said
+
+
+def test_a_certificate_is_read_and_said_until_when_it_is_valid(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    text = '[sip]\ntls_certificate = "{}"\ntls_key = "{}"\n'
+    ends = {}
+    for days, file in ((30, "good"), (2, "soon"), (-1, "over")):
+        made = authority.sign("sip.example.net", days=days, file=file)
+        findings = check.here(settings(text.format(made.certificate, made.key) + flow("http://localhost/")), bind=False)
+        (ends[file],) = [finding for finding in findings if finding.what == "sip.tls_certificate"]
+    assert ends["good"].remedy is None
+    assert "valid until" in ends["good"].said
+    assert "Renew" in (ends["soon"].remedy or "")
+    assert "expired" in ends["over"].said
+
+
+async def test_a_registrar_by_tls_is_tried(tmp_path: Path, app_url: str) -> None:
+    """A port where somebody speaks, but not TLS."""
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    trunk = (
+        f'[[trunk]]\nname = "carrier"\nregistrar = "127.0.0.1:{port}"\nusername = "alice"\ntransport = "tls"\n'
+        f'tls_ca = "{Authority(tmp_path).ca}"\n'
+    )
+    found = {finding.what: finding for finding in await check.elsewhere(settings(trunk + flow(app_url)))}
+    server.close()
+    assert "TLS" in (found["trunk[carrier].registrar"].remedy or "")
 
 
 async def test_a_registrar_whose_name_is_not_known_fails_and_one_that_is_known_says_where_it_is(app_url: str) -> None:

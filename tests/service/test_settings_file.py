@@ -355,6 +355,20 @@ def test_a_registrar_is_a_domain_or_a_host_with_a_port(written: str, host: str, 
     assert (trunk.hosts, trunk.transport, trunk.expires_seconds, trunk.keep_alive_seconds) == ((), None, 600, 25)
 
 
+def test_tls_needs_a_certificate_and_its_key() -> None:
+    assert mistakes('[sip]\nlisten = "tls:0.0.0.0:5061"').keys() == {"sip.tls_certificate", "sip.tls_key"}
+    assert mistakes('[sip]\ntls_certificate = "a.pem"').keys() == {"sip.tls_key"}
+    files = 'tls_certificate = "a.pem"\ntls_key = "a.key"\n'
+    assert loads('[sip]\nlisten = "tls:[::]:5061"\n' + files, {}).sip.listen == (ListenAddress("tls", "::", 5061),)
+
+
+def test_a_trunk_by_tls_that_is_not_checked_or_cannot_call_back_is_doubted() -> None:
+    text = REGISTERED.format("sip.example.net") + 'transport = "tls"\ntls_verify = false\n'
+    found = {doubt.path: doubt for doubt in doubts(loads(text, {}))}
+    assert "NOBODY CHECKS" in found["trunk[carrier].tls_verify"].problem
+    assert "sip.listen" in found["trunk[carrier].transport"].remedy
+
+
 def test_dns_servers_are_addresses_with_or_without_a_port() -> None:
     servers = loads('[sip]\ndns_servers = ["192.0.2.53", "127.0.0.1:5353", "2001:db8::53"]', {}).sip.dns_servers
     assert servers == (HostPort("192.0.2.53", 53), HostPort("127.0.0.1", 5353), HostPort("2001:db8::53", 53))

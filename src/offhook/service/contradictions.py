@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator
 
+from offhook.service import tls_contradictions
 from offhook.service.engine_names import engine_named
 from offhook.service.flow_book import comparable
 from offhook.service.media_stream_settings import contradictions as of_media_streams
@@ -20,6 +21,7 @@ def contradictions(settings: Settings) -> Iterator[SettingMistake]:
     yield from _repeated("trunk", "name", [trunk.name for trunk in settings.trunks])
     yield from _repeated("user", "name", [user.name for user in settings.users])
     yield from _registrations(settings)
+    yield from tls_contradictions.contradictions(settings)
     yield from _media_streams(settings)
     yield from of_outbound_calls(settings)
     yield from _numbers_taken_twice(settings.flows)
@@ -54,6 +56,7 @@ def doubts(settings: Settings) -> Iterator[SettingMistake]:
         )
     for key, problem, remedy in doubts_about_media_streams(settings.media_stream):
         yield SettingMistake(f"media_stream.{key}", problem, remedy)
+    yield from tls_contradictions.doubts(settings)
     ports = settings.sip.rtp_ports
     calls = (ports.last - ports.first + 1) // 2
     if settings.sip.listen and calls < settings.limits.max_calls:
@@ -81,7 +84,7 @@ def _registrations(settings: Settings) -> Iterator[SettingMistake]:
         if not trunk.username:
             remedy = "Write the account's user, as the carrier gave it."
             yield SettingMistake(f"{section}.username", "It is missing, and a registrar is set.", remedy)
-        if trunk.transport is not None and trunk.transport not in transports:
+        if trunk.transport not in {None, "tls", *transports}:
             kind = trunk.transport
             problem = f"It is '{kind}', and sip.listen has no address of that kind."
             yield SettingMistake(f"{section}.transport", problem, f'Add "{kind}:0.0.0.0:5060" to sip.listen.')

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
@@ -47,7 +47,7 @@ class SipDomain:
 class ListenAddress:
     """Where SIP is taken."""
 
-    transport: Literal["udp", "tcp"]
+    transport: Literal["udp", "tcp", "tls"]
     host: str
     port: int
 
@@ -139,22 +139,22 @@ def as_dns_server(written: object) -> object:
 
 
 def as_listen_address(written: object) -> object:
-    """`udp:host:port` or `tcp:host:port` as a ListenAddress."""
+    """`udp:host:port`, `tcp:host:port` or `tls:host:port` as a ListenAddress."""
     if isinstance(written, ListenAddress):
         return written
     transport, _, rest = str(written).strip().partition(":")
-    if transport not in {"udp", "tcp"}:
+    if transport not in {"udp", "tcp", "tls"}:
         _refuse(
             f"{_quoted(written)} does not begin with a transport.",
-            'Write it as "udp:0.0.0.0:5060" or "tcp:0.0.0.0:5060".',
+            'Write it as "udp:0.0.0.0:5060", "tcp:0.0.0.0:5060" or "tls:0.0.0.0:5061".',
         )
     where = _host_and_port(rest)
     if where is None:
-        proposal = f"{transport}:{_with_port(rest, '0.0.0.0', 5060)}"  # noqa: S104  # the default of sip.listen
+        proposal = f"{transport}:{_with_port(rest, '0.0.0.0', 5061 if transport == 'tls' else 5060)}"  # noqa: S104  # the default of sip.listen
         _refuse(
             f"'{written}' is not an address to listen on.", f'Write transport, host and port, such as "{proposal}".'
         )
-    return ListenAddress("udp" if transport == "udp" else "tcp", where.host, where.port)
+    return ListenAddress(cast(Literal["udp", "tcp", "tls"], transport), where.host, where.port)
 
 
 def as_port_range(written: object) -> object:
@@ -240,7 +240,7 @@ def checked_own_host(host: str) -> str:
     """A host name or IP address, without port, that others can send to."""
     bare = host.strip()
     if not is_host(bare):
-        named = bare.rpartition(":")[2] if bare.startswith(("udp:", "tcp:")) else bare.partition(":")[0]
+        named = bare.rpartition(":")[2] if bare.startswith(("udp:", "tcp:", "tls:")) else bare.partition(":")[0]
         proposal = named if named and is_host(named) else "203.0.113.7"
         _refuse(f"'{host}' is not a host.", f'Write an IP address or a host name without a port, such as "{proposal}".')
     return bare

@@ -58,7 +58,12 @@ class Sip(Section):
         ListenAddress("udp", "0.0.0.0", 5060),  # noqa: S104  # who may call is decided by allow_from and the trunks
         ListenAddress("tcp", "0.0.0.0", 5060),  # noqa: S104
     )
-    """Addresses to take SIP on, `udp:host:port` or `tcp:host:port`. None: no SIP."""
+    """Addresses to take SIP on, `udp:host:port`, `tcp:host:port` or `tls:host:port`. None: no SIP."""
+    tls_certificate: Path | None = None
+    """PEM file with the certificate for `tls:` addresses, and those that signed it. A renewed file is taken without a
+    restart, from the next connection on. It is also shown to servers that ask for one."""
+    tls_key: Path | None = None
+    """PEM file with its private key, without a password."""
     advertise: OwnHost | None = None
     """The address that others send to, when it is not the machine's own (NAT). None: the one a packet came to."""
     rtp_ports: Annotated[PortRange, BeforeValidator(as_port_range)] = PortRange(10000, 19999)

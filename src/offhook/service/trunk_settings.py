@@ -1,5 +1,6 @@
 """The settings of a trunk."""
 
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
@@ -51,9 +52,14 @@ class Trunk(Section):
     """Answers the registrar's challenge (digest)."""
     auth_username: str | None = None
     """The user that the password belongs to, where the carrier gives another one. None: `username`."""
-    transport: Literal["udp", "tcp"] | None = None
-    """How to reach it: `udp` or `tcp`; `sip.listen` must have an address of that kind. None: as its DNS says, and `udp`
-    when it says nothing."""
+    transport: Literal["udp", "tcp", "tls"] | None = None
+    """How to reach it: `udp`, `tcp` or `tls`; `sip.listen` must have an address of that kind (of `tls`: it should).
+    None: as its DNS says, and `udp` when it says nothing."""
+    tls_ca: Path | None = None
+    """PEM file with the certificates of those who may have signed the trunk's. None: those that this machine trusts."""
+    tls_verify: bool = True
+    """Whether the trunk's certificate must be valid, and for its domain (RFC 5922). Without that anybody in between can
+    read passwords and calls."""
     expires_seconds: int = Field(default=600, ge=30, le=86400)
     """For how long to register. The registrar decides in the end; it is refreshed at 80 % of that."""
     keep_alive_seconds: int = Field(default=25, ge=0, le=3600)

@@ -41,6 +41,7 @@ from offhook.service.prompt_fetch import PromptFetch
 from offhook.service.setting_types import SipDomain
 from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Limits, Settings, Sip, Speech
 from offhook.service.settings import Flow as FlowSettings
+from offhook.service.sip_servers import own_certificate
 from offhook.service.trunk_settings import Trunk
 from offhook.service.while_it_rings import while_it_rings
 from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
@@ -56,10 +57,8 @@ from offhook.transports.media_stream.listener import MediaStreamListener
 from offhook.transports.media_stream.settings import StreamAccount, StreamSettings
 from offhook.transports.sip.account import Account
 from offhook.transports.sip.front_door import RequestLimits
-from offhook.transports.sip.hop import host_and_port
 from offhook.transports.sip.listener import SipListener
 from offhook.transports.sip.sdes import Srtp, SrtpRules
-from offhook.transports.sip.server_location import TRANSPORTS, ServerLocation, ServersNotFound
 from offhook.transports.sip.trunk import SipTrunk
 from offhook.transports.sip.user import User as SipUser
 
@@ -165,6 +164,7 @@ async def sip_listeners(settings: Settings, link: MediaLink) -> list[SipListener
             accounts=[_account(trunk, trunk.registrar) for trunk in settings.trunks if trunk.registrar is not None],
             dns_servers=[(server.host, server.port) for server in settings.sip.dns_servers],
             dials_by=[_sip_trunk(trunk, where, settings.sip) for trunk in settings.trunks if (where := trunk.sends_to)],
+            certificate=own_certificate(settings.sip),
         )
     ]
 
@@ -184,6 +184,8 @@ def _sip_trunk(trunk: Trunk, where: SipDomain, sip: Sip) -> SipTrunk:
         session_seconds=trunk.session_seconds,
         asserts_identity=trunk.asserts_identity,
         srtp=Srtp(trunk.srtp or sip.srtp),
+        tls_ca=None if trunk.tls_ca is None else str(trunk.tls_ca),
+        tls_verify=trunk.tls_verify,
     )
 
 
@@ -230,28 +232,6 @@ def _media_stream_listeners(settings: Settings) -> list[MediaStreamListener]:
     return [MediaStreamListener(told, where, grace_seconds=streams.grace_seconds)]
 
 
-async def servers_of(trunk: Trunk, sip: Sip) -> list[str]:
-    """Where requests of this trunk's registrar go at the moment, such as `tls:192.0.2.1:5061`; none without a
-    registrar. Raises OffhookError when it cannot be found."""
-    if trunk.registrar is None:
-        return []
-    location = ServerLocation([(server.host, server.port) for server in sip.dns_servers])
-    spoken = {address.transport for address in sip.listen}
-    usable = [each for each in TRANSPORTS if each in spoken]
-    try:
-        found = await location.find(
-            trunk.registrar.host, trunk.registrar.port, trunk.transport, transports=usable or TRANSPORTS
-        )
-    except ServersNotFound as error:
-        raise OffhookError(
-            f"No server of '{trunk.registrar}' is known: {error}.",
-            remedy=f"Correct trunk[{trunk.name}].registrar. Does the DNS of this machine, or sip.dns_servers, work?",
-            code="trunk_unknown",
-            retryable=True,
-        ) from error
-    return [f"{target.transport}:{host_and_port(*target.address)}" for target in found]
-
-
 def _account(trunk: Trunk, registrar: SipDomain) -> Account:
     return Account(
         name=trunk.name,
@@ -263,6 +243,8 @@ def _account(trunk: Trunk, registrar: SipDomain) -> Account:
         transport=trunk.transport,
         expires_s=trunk.expires_seconds,
         keep_alive_s=trunk.keep_alive_seconds,
+        tls_ca=None if trunk.tls_ca is None else str(trunk.tls_ca),
+        tls_verify=trunk.tls_verify,
     )
 
 

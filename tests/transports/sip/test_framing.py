@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offhook.transports.sip.framing import Broken, Framed, Ping, StreamFraming, Whole
+from offhook.transports.sip.framing import Broken, Framed, Ping, Pong, StreamFraming, Whole
 from offhook.transports.sip.message import MAX_HEAD_BYTES
 
 FIRST = b"OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/TCP h\r\nContent-Length: 4\r\n\r\nbody"
@@ -23,6 +23,12 @@ def feed_in_pieces(stream: bytes, cuts: list[int]) -> list[Framed]:
 def test_messages_come_out_whole_however_the_stream_is_cut(cuts: list[int]) -> None:
     found = feed_in_pieces(FIRST + b"\r\n" + SECOND + b"\r\n\r\n" + FIRST, cuts)
     assert found == [Whole(FIRST), Whole(SECOND), Ping(), Whole(FIRST)]
+
+
+def test_on_a_connection_of_ours_line_ends_answer_our_keep_alives() -> None:
+    """RFC 5626 3.5.1: two pongs are no ping."""
+    found = StreamFraming(pongs=True).feed(b"\r\n\r\n" + FIRST + b"\r\n")
+    assert found == [Pong(), Pong(), Whole(FIRST), Pong()]
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=5))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offhook.transports.sip.account import Account, Path
-from offhook.transports.sip.hop import Flow, Hop, Ms, Send
+from offhook.transports.sip.hop import ConnectionTrouble, Flow, Hop, Ms, Send
 from offhook.transports.sip.message import SipRequest, parse_message
 from offhook.transports.sip.registration import LookUp, NotRegistered, Registered, Registration, Unregistered
 from offhook.transports.sip.user_agent import CallArrived, Outcome, UserAgent
@@ -54,7 +54,8 @@ class Exchange:
         self.take(self.agent.settle_registration(self.registration, self.registration.leave(), self.now))
 
     def disconnect(self, address: tuple[str, int] = FIRST) -> None:
-        effects = self.registration.disconnected(address, "closed", self.now)
+        trouble = ConnectionTrouble("the connection was closed", "None needed.")
+        effects = self.registration.disconnected(address, trouble, self.now)
         self.take(self.agent.settle_registration(self.registration, effects, self.now))
 
     def take(self, outcomes: Sequence[Outcome]) -> None:

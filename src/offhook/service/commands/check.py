@@ -9,6 +9,7 @@ import ssl
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -25,14 +26,15 @@ from offhook.service.outbound_mistakes import doubts as about_outbound_calls
 from offhook.service.setting_types import HostPort
 from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Flow, Settings, Sip
 from offhook.service.settings_file import load
+from offhook.service.sip_servers import own_certificate, servers_of
 from offhook.service.trunk_settings import Trunk
-from offhook.service.wiring import servers_of
 
 # Each engine's library, and the extra that brings it.
 LIBRARIES: Final = {"pocketsphinx": ("pocketsphinx", "server"), "espeak": ("espeakng_loader", "espeak")}
 # One call: its two media sockets, its app's connection, the leg's own share of a listener, and some air.
 FILES_PER_CALL: Final = 5
 FILES_BESIDE: Final = 200
+RENEW_BEFORE: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ def here(settings: Settings, *, bind: bool) -> list[Finding]:
     findings += (_tried(f"trunk[{trunk.name}]", partial(_trunk, trunk)) for trunk in settings.trunks if trunk.hosts)
     for flow in settings.flows:
         findings += (_tried(f"flow[{flow.id}].{kind}", engine) for kind, engine in _engines(settings, flow))
+    if settings.sip.tls_certificate is not None:
+        findings.append(_tried("sip.tls_certificate", partial(_certificate, settings.sip)))
     folder = settings.storage.call_logs
     if folder is not None:
         findings.append(_tried("storage.call_logs", partial(_writable, folder)))
@@ -120,6 +124,20 @@ def _open_files(settings: Settings) -> str:
 
 def _trunk(trunk: Trunk) -> str:
     return "calls come from " + ", ".join(str(network) for network in dict.fromkeys(trunk_networks(trunk)))
+
+
+def _certificate(sip: Sip) -> str:
+    certificate = own_certificate(sip)
+    if certificate is None:
+        raise SettingsInvalid("There is no sip.tls_key for it.", remedy="Name a PEM file with the private key.")
+    until = certificate.load()
+    left = until - datetime.now(UTC)
+    if left < RENEW_BEFORE:
+        raise SettingsInvalid(
+            f"{sip.tls_certificate} is valid for {left.days} days only.",
+            remedy="Renew it; the service takes the new file by itself.",
+        )
+    return f"{sip.tls_certificate} is valid until {until.date()}"
 
 
 async def _registrar(trunk: Trunk, sip: Sip) -> Finding:

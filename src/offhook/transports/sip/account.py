@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from offhook.transports.sip.hop import Hop, host_and_port
+from offhook.transports.sip.hop import Hop, TlsPeer, host_and_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,19 @@ class Account:
     transport: str | None = None
     expires_s: int = 600
     keep_alive_s: int = 25
+    tls_ca: str | None = None
+    tls_verify: bool = True
 
     @property
     def place(self) -> str:
         """Where the registrar is, as the settings say it."""
         host = self.host if self.port is None else host_and_port(self.host, self.port)
         return host if self.transport is None else f"{self.transport}:{host}"
+
+    @property
+    def tls(self) -> TlsPeer:
+        """Who must be at the other end when it is reached by TLS."""
+        return TlsPeer(self.host, self.tls_ca, self.tls_verify)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ import structlog
 from offhook.errors import SettingsInvalid
 from offhook.transports.call_leg import Dial
 from offhook.transports.sip.account import Path
-from offhook.transports.sip.hop import Ms
+from offhook.transports.sip.hop import Ms, TlsPeer
 from offhook.transports.sip.outgoing_call import OutgoingCall
 from offhook.transports.sip.server_location import ServerLocation, ServersNotFound, Target
 from offhook.transports.sip.trunk import SipTrunk
 
-PathTo: TypeAlias = Callable[[Target], Path | None]
+PathTo: TypeAlias = Callable[[Target, TlsPeer], Path | None]
 
 _log = structlog.get_logger(__name__)
 
@@ -48,13 +48,13 @@ class Dialling:
     ) -> list[Path]:
         """The ways to a trunk by the transports `spoken`, in the order in which to try them; none, and the log says
         why. `path_to`: how the listener reaches a server."""
-        if trunk.transport is not None and trunk.transport not in spoken:
+        if trunk.transport not in {None, "tls", *spoken}:
             return _no_way(trunk, f"this service does not listen on {trunk.transport}")
         try:
             targets = await location.find(trunk.host, trunk.port, trunk.transport, transports=spoken)
         except ServersNotFound as error:
             return _no_way(trunk, str(error))
-        paths = [path for target in targets if (path := path_to(target)) is not None]
+        paths = [path for target in targets if (path := path_to(target, trunk.tls)) is not None]
         return paths or _no_way(trunk, f"this service does not listen where {targets[0].address[0]} could answer")
 
 

@@ -10,7 +10,7 @@ from sipmessage import URI
 
 from offhook.transports.sip import header_fields
 from offhook.transports.sip.client_request import MAX_FORWARDS
-from offhook.transports.sip.hop import DEFAULT_PORT, Flow, Hop, host_and_port
+from offhook.transports.sip.hop import Flow, Hop, default_port, host_and_port
 from offhook.transports.sip.message import SipMessage, SipRequest, SipResponse
 from offhook.transports.sip.response import SERVER, to_with_tag
 
@@ -168,7 +168,7 @@ class Dialog:
             return here
         if not _speaks(uri, flow.transport) or (host != flow.remote[0] and self.direct and not self.route_set):
             return here
-        return Hop(flow.transport, flow.link, (host, uri.port or DEFAULT_PORT))
+        return Hop(flow.transport, flow.link, (host, uri.port or default_port(flow.transport)))
 
 
 def _contact_uri(message: SipMessage) -> str | None:
@@ -204,4 +204,6 @@ def _is_loose(route: str) -> bool:
 def _speaks(uri: URI, transport: str) -> bool:
     """Whether the URI can be reached by the transport that the dialog uses."""
     wanted = header_fields.parameter(uri.parameters, "transport")
+    if uri.scheme == "sips":
+        return transport == "tls"
     return uri.scheme == "sip" and (wanted is None or wanted.lower() == transport)

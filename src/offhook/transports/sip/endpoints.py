@@ -1,4 +1,7 @@
-"""The sockets of a listener: UDP read in batches, TCP cut into messages. They know nothing of SIP beyond framing."""
+"""The sockets of a listener: UDP read in batches, streams cut into messages.
+
+They know nothing of SIP beyond framing.
+"""
 
 import asyncio
 import contextlib
@@ -7,8 +10,8 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from offhook.transports.sip.admission import Source
-from offhook.transports.sip.framing import PONG, Broken, Ping, StreamFraming
-from offhook.transports.sip.hop import Flow
+from offhook.transports.sip.framing import PING, PONG, Broken, Ping, Pong, StreamFraming
+from offhook.transports.sip.hop import Flow, TlsPeer
 
 BATCH: Final = 64
 MAX_DATAGRAM_BYTES: Final = 65_535
@@ -80,47 +83,67 @@ def local_host(bound_host: str, advertise: str | None, remote: str) -> str:
         return str(probe.getsockname()[0])
 
 
-class TcpConnection(asyncio.Protocol):
-    """One TCP connection, accepted or made. `opened` and `closed` tell the listener's table of links."""
+class StreamConnection(asyncio.Protocol):
+    """One connection by TCP or TLS, accepted or made. `opened` and `closed` tell the table of connections.
+
+    `peer` is who was found at the other end by its certificate: only on TLS, and only when we connected. `pinged` says
+    that a ping of ours is not answered yet, `pongs` that one has been (RFC 5626 3.5.1).
+    """
 
     def __init__(
         self,
+        transport: str,
         link: int,
         advertise: str | None,
         local_port: int,
         knock: Knock,
         receive: Receive,
-        opened: "Callable[[TcpConnection], bool]",
-        closed: "Callable[[TcpConnection], None]",
+        opened: "Callable[[StreamConnection], bool]",
+        closed: "Callable[[StreamConnection], None]",
+        *,
+        ours: bool = False,
+        peer: TlsPeer | None = None,
     ) -> None:
         self.link = link
+        self.transport = transport
+        self.ours = ours
+        self.peer = peer
         self.remote: tuple[str, int] = ("", 0)
+        self.pinged = self.pongs = False
         self._advertise = advertise
         self._local_port = local_port
         self._knock = knock
         self._receive = receive
         self._opened = opened
         self._closed = closed
-        self._framing = StreamFraming()
-        self._transport: asyncio.Transport | None = None
+        self._framing = StreamFraming(pongs=ours)
+        self._stream: asyncio.Transport | None = None
         self._flow: Flow | None = None
+        self._early = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = stream = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self._stream = stream = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
         peer, own = stream.get_extra_info("peername"), stream.get_extra_info("sockname")
         if not peer or not own:
             stream.abort()
             return
         self.remote = (peer[0], peer[1])
-        self._flow = Flow("tcp", self.link, self.remote, (self._advertise or own[0], self._local_port))
+        self._flow = Flow(self.transport, self.link, self.remote, (self._advertise or own[0], self._local_port))
         if not self._opened(self):
             stream.abort()
+            return
+        early, self._early = bytes(self._early), bytearray()
+        self.data_received(early)
 
     def data_received(self, data: bytes) -> None:
-        assert self._flow is not None
+        if self._flow is None:  # what came with the end of the handshake
+            self._early += data
+            return
         for framed in self._framing.feed(data):
             if isinstance(framed, Ping):
                 self.send(PONG)
+            elif isinstance(framed, Pong):
+                self.pinged, self.pongs = False, True
             elif isinstance(framed, Broken):
                 self._read(framed.head)
                 self.close()
@@ -134,38 +157,46 @@ class TcpConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
-        self._transport = None
+        self._stream = None
         self._closed(self)
+
+    def ping(self) -> None:
+        """Keep the way open. A peer that answered one before and not the last one is gone."""
+        if self.pinged and self.pongs:
+            self.abort()
+            return
+        self.pinged = True
+        self.send(PING)
 
     def send(self, data: bytes) -> None:
         """Send, or give the connection up when the peer has stopped reading."""
-        if self._transport is None:
+        if self._stream is None:
             return
-        if self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            self._transport.abort()
+        if self._stream.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            self._stream.abort()
             return
-        self._transport.write(data)
+        self._stream.write(data)
 
     def close(self) -> None:
         """Close when what was written is sent."""
-        if self._transport is not None:
-            self._transport.close()
+        if self._stream is not None:
+            self._stream.close()
 
     def abort(self) -> None:
         """Close at once."""
-        if self._transport is not None:
-            self._transport.abort()
+        if self._stream is not None:
+            self._stream.abort()
 
 
 def bind(transport: str, host: str, port: int) -> socket.socket:
-    """A non-blocking socket, `udp` or `tcp`. Raises OSError."""
+    """A non-blocking socket for `udp`, `tcp` or `tls`. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if transport == "tcp":
+        if transport != "udp":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         else:
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Messages out of a TCP stream (RFC 3261 18.3), with the keep-alives of RFC 5626 3.5.1."""
+"""Messages out of a stream (RFC 3261 18.3), with the keep-alives of RFC 5626 3.5.1."""
 
 import re
 from dataclasses import dataclass
@@ -26,6 +26,11 @@ class Ping:
 
 
 @dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to a keep-alive of ours."""
+
+
+@dataclass(frozen=True, slots=True)
 class Broken:
     """The stream cannot be read on: answer `head` if it is a request, then close."""
 
@@ -33,13 +38,19 @@ class Broken:
     reason: str
 
 
-Framed: TypeAlias = Whole | Ping | Broken
+Framed: TypeAlias = Whole | Ping | Pong | Broken
 
 
 class StreamFraming:
-    """Cuts a stream into messages. After `Broken` nothing more comes out."""
+    """Cuts a stream into messages. After `Broken` nothing more comes out.
 
-    def __init__(self) -> None:
+    Args:
+        pongs: whether line ends between messages answer our keep-alives: on a connection that we made. On others they
+            are keep-alives themselves.
+    """
+
+    def __init__(self, *, pongs: bool = False) -> None:
+        self._pongs = pongs
         self._buffer = bytearray()
         self._scanned = 0
         self._broken = False
@@ -66,6 +77,9 @@ class StreamFraming:
 
     def _next(self) -> Framed | None:
         buffer = self._buffer
+        if self._pongs and buffer.startswith(PONG):
+            del buffer[: len(PONG)]
+            return Pong()
         if buffer.startswith(PING):
             del buffer[: len(PING)]
             return Ping()

@@ -27,12 +27,29 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsPeer:
+    """Who must be at the other end of a TLS connection of ours: the SIP domain `name` by its certificate (RFC 5922 7).
+
+    `ca`: a PEM file with the certificates that are trusted; None: those that the machine trusts. `verify` False:
+    whoever it is.
+    """
+
+    name: str
+    ca: str | None = None
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Hop:
-    """Where a message goes: by `link` to `address`; on TCP a new connection to `address` when the link is gone."""
+    """Where a message goes: by `link` to `address`; on TCP and TLS a new connection to `address` when the link is gone.
+
+    `tls` is for TLS: None: who is at this address (an address of a trunk's: the trunk's domain).
+    """
 
     transport: str
     link: int
     address: tuple[str, int]
+    tls: TlsPeer | None = None
 
     @property
     def reliable(self) -> bool:
@@ -40,6 +57,15 @@ class Hop:
 
     def __str__(self) -> str:
         return f"{self.transport}:{host_and_port(*self.address)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionTrouble:
+    """Why a connection broke or could not be made, and what to do about it."""
+
+    reason: str
+    remedy: str
+    was_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +79,11 @@ class Send:
 def earliest(deadlines: Iterable[Ms | None]) -> Ms | None:
     """The first of several deadlines, None when there is none."""
     return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+
+def default_port(transport: str) -> int:
+    """Where a server listens when nothing says it (RFC 3261 18)."""
+    return DEFAULT_TLS_PORT if transport == "tls" else DEFAULT_PORT
 
 
 def host_and_port(host: str, port: int) -> str:

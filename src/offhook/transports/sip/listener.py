@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from offhook.errors import OffhookError
+from offhook.errors import OffhookError, SettingsInvalid
 from offhook.media.messages import Codec
 from offhook.transports.call_leg import CallLeg, Dial, LegEnded
 from offhook.transports.sip.account import Account, Path
@@ -18,10 +18,10 @@ from offhook.transports.sip.bound_address import BoundAddress, parse_address
 from offhook.transports.sip.call import Call, FindWay, Happened, WayFailed
 from offhook.transports.sip.dialling import Dialling
 from offhook.transports.sip.digest_server import OFFERED
-from offhook.transports.sip.endpoints import TcpConnection, UdpEndpoint, bind
+from offhook.transports.sip.endpoints import StreamConnection, UdpEndpoint, bind
 from offhook.transports.sip.entrance import Entrance
 from offhook.transports.sip.front_door import FrontDoor, RequestLimits
-from offhook.transports.sip.hop import Flow, Hop, Ms, Send
+from offhook.transports.sip.hop import ConnectionTrouble, Flow, Ms, Send, TlsPeer, earliest
 from offhook.transports.sip.leg import SipLeg
 from offhook.transports.sip.offer_answer import CODECS
 from offhook.transports.sip.orders import Answer, Order
@@ -34,26 +34,26 @@ from offhook.transports.sip.registration_log import log_registration, log_unansw
 from offhook.transports.sip.request_checks import Refusal
 from offhook.transports.sip.sdes import SrtpRules
 from offhook.transports.sip.server_location import TRANSPORTS, ServerLocation, ServersNotFound, Target
+from offhook.transports.sip.streams import Doorkeeper, Streams
+from offhook.transports.sip.tls import OwnCertificate
 from offhook.transports.sip.trunk import SipTrunk
 from offhook.transports.sip.user import User
 from offhook.transports.sip.user_agent import MAX_CALLS, CallArrived, Outcome, UserAgent
 
 MAX_CONNECTIONS: Final = 1000
 MAX_STRANGERS_CONNECTIONS: Final = 16
-MAX_CONNECTS: Final = 32
-CONNECT_WITHIN_S: Final = 5.0
 LINGER_S: Final = 2.0
-BACKLOG: Final = 256
+TLS_HANDSHAKE: Final = b"TLS handshake"
 RESPONSE: Final = b"SIP/"
 
 _log = structlog.get_logger(__name__)
 
 
 class SipListener:
-    """Calls by SIP over UDP and TCP.
+    """Calls by SIP over UDP, TCP and TLS.
 
     Args:
-        listen: addresses such as `udp:0.0.0.0:5060` and `tcp:[::1]:5060`; port 0 takes any free one.
+        listen: addresses such as `udp:0.0.0.0:5060` and `tls:[::1]:5061`; port 0 takes any free one.
         advertise: the host that peers reach us at, for Contact and Via; None: the address that each peer sees.
         accepts_from: networks (CIDR) that may call, beside loopback and trunks (contract D42).
         accepts_loopback: whether this machine may call too.
@@ -67,6 +67,7 @@ class SipListener:
         accounts: where to be registered, from `start` to `stop`. Their registrars may call.
         dns_servers: addresses and ports of DNS servers; none: those of the machine.
         dials_by: the trunks that calls can be placed by.
+        certificate: ours, for TLS.
 
     Raises:
         SettingsInvalid: an address or a network cannot be read, or two trunks have one name.
@@ -90,8 +91,14 @@ class SipListener:
         accounts: Sequence[Account] = (),
         dns_servers: Sequence[tuple[str, int]] = (),
         dials_by: Sequence[SipTrunk] = (),
+        certificate: OwnCertificate | None = None,
     ) -> None:
         self._listen = [parse_address(text) for text in listen]
+        if certificate is None and any(each.transport == "tls" for each in self._listen):
+            raise SettingsInvalid(
+                "sip.listen has an address for TLS, and there is no certificate.",
+                remedy="Set sip.tls_certificate and sip.tls_key, or take the address away.",
+            )
         self._advertise = advertise
         self._admission = Admission(
             accepts_from, accepts_loopback=accepts_loopback, denies_from=denies_from, trunks=trunks
@@ -106,10 +113,14 @@ class SipListener:
         self._legs: dict[Call, SipLeg] = {}
         self._arrived: asyncio.Queue[SipLeg | None] = asyncio.Queue()
         self._udp: dict[int, UdpEndpoint] = {}
-        self._tcp: dict[int, TcpConnection] = {}
-        self._connecting: dict[Hop, list[bytes]] = {}
-        self._connect_tasks: set[asyncio.Task[None]] = set()
-        self._servers: list[asyncio.Server] = []
+        self._streams = Streams(
+            Doorkeeper(self._admits, self._connection_opened, self._knock, self._receive, self._disconnected),
+            advertise=advertise,
+            certificate=certificate,
+            begin=self._begin,
+            link=self._next_link,
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
         self._bound: list[BoundAddress] = []
         self._links = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -134,6 +145,11 @@ class SipListener:
         return self._agent.transactions
 
     @property
+    def connections(self) -> int:
+        """How many connections by TCP and TLS are open."""
+        return len(self._streams.remotes)
+
+    @property
     def trunks_registered(self) -> Mapping[str, bool]:
         """For every account by name, whether its registrar sends calls here."""
         return {each.account.name: each.registered for each in self._agent.registrations}
@@ -154,6 +170,9 @@ class SipListener:
         for address in self._listen:
             try:
                 await self._bind(address)
+            except SettingsInvalid:
+                await self.stop()
+                raise
             except OSError as error:
                 await self.stop()
                 raise OffhookError(
@@ -163,6 +182,7 @@ class SipListener:
                 ) from error
         _log.info("sip_listening", addresses=[str(bound) for bound in self._bound])
         now = self._now()
+        self._streams.advance(now)
         for registration in self._agent.registrations:
             self._carry_out(self._agent.settle_registration(registration, registration.start(), now), now)
 
@@ -201,12 +221,9 @@ class SipListener:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        for task in self._connect_tasks:
+        for task in self._tasks:
             task.cancel()
-        for server in self._servers:
-            server.close()
-        for connection in list(self._tcp.values()):
-            connection.close()
+        self._streams.close()
         for endpoint in self._udp.values():
             endpoint.close()
 
@@ -232,55 +249,46 @@ class SipListener:
     # --- sockets
 
     async def _bind(self, address: BoundAddress) -> None:
-        sock = bind(address.transport, address.host, address.port)
-        if address.transport == "udp":
-            endpoint = UdpEndpoint(sock, self._next_link(), self._advertise, self._knock, self._receive)
-            self._udp[endpoint.link] = endpoint
-            self._bound.append(BoundAddress("udp", *endpoint.address))
+        if address.transport != "udp":
+            self._bound.append(await self._streams.listen(address))
             return
-        host, port = sock.getsockname()[:2]
-        loop = asyncio.get_running_loop()
-        self._servers.append(await loop.create_server(lambda: self._connection(port), sock=sock, backlog=BACKLOG))
-        self._bound.append(BoundAddress("tcp", host, port))
-
-    def _connection(self, port: int) -> TcpConnection:
-        return TcpConnection(
-            self._next_link(),
-            self._advertise,
-            port,
-            self._knock,
-            self._receive,
-            self._connection_opened,
-            self._connection_closed,
-        )
+        sock = bind(address.transport, address.host, address.port)
+        endpoint = UdpEndpoint(sock, self._next_link(), self._advertise, self._knock, self._receive)
+        self._udp[endpoint.link] = endpoint
+        self._bound.append(BoundAddress("udp", *endpoint.address))
 
     def _next_link(self) -> int:
         self._links += 1
         return self._links
 
-    def _connection_opened(self, connection: TcpConnection) -> bool:
+    def _admits(self, host: str) -> bool:
+        """Whether a TLS handshake with this host is begun: it is as much work as many messages, and is counted as one.
+        Who may not call gets no further than strangers' messages do."""
+        return self._knock(TLS_HANDSHAKE, host) is not None
+
+    def _connection_opened(self, connection: StreamConnection) -> bool:
         """Whether the connection may stay. Strangers get few: enough to be told, too few to crowd others out."""
         host, now = connection.remote[0], self._now()
         strange = not self._door.expects(host, now)
-        strangers = sum(not self._door.expects(each.remote[0], now) for each in self._tcp.values()) if strange else 0
+        remotes = self._streams.remotes
+        strangers = sum(not self._door.expects(each, now) for each in remotes) if strange else 0
         denied = self._admission.source(host).standing is Standing.DENIED
-        if denied or len(self._tcp) >= MAX_CONNECTIONS or strangers >= MAX_STRANGERS_CONNECTIONS:
+        if denied or len(remotes) >= MAX_CONNECTIONS or strangers >= MAX_STRANGERS_CONNECTIONS:
             self._door.refuse(host, Rule.DENIED if denied else Rule.CONNECTIONS, now)
             log_refusals(self._door.take_lines())
             return False
-        self._tcp[connection.link] = connection
         return True
 
-    def _connection_closed(self, connection: TcpConnection) -> None:
-        if self._tcp.pop(connection.link, None) is not None and self._connection_to(connection.remote) is None:
-            self._disconnected(connection.remote, "the connection was closed")
-
-    def _disconnected(self, address: tuple[str, int], reason: str) -> None:
-        """Tell registrations; once everything is closed nobody is left to tell."""
+    def _disconnected(self, address: tuple[str, int], trouble: ConnectionTrouble) -> None:
+        """Tell calls and registrations; once everything is closed nobody is left to tell."""
+        if self._closed:
+            return
         now = self._now()
-        self._carry_out(() if self._closed else self._agent.disconnected(address, now), now)
-        for registration in () if self._closed else self._agent.registrations:
-            effects = registration.disconnected(address, reason, now)
+        if not trouble.was_up:
+            self._note("sip_peer_unreachable", address, why=trouble.reason, remedy=trouble.remedy)
+        self._carry_out(self._agent.disconnected(address, now), now)
+        for registration in self._agent.registrations:
+            effects = registration.disconnected(address, trouble, now)
             self._carry_out(self._agent.settle_registration(registration, effects, now), now)
 
     # --- messages
@@ -299,6 +307,7 @@ class SipListener:
     def _timer_fired(self) -> None:
         self._timer = self._timer_at = None
         now = self._now()
+        self._streams.advance(now)
         self._carry_out(self._agent.advance(now), now)
 
     def _carry_out(self, outcomes: Sequence[Outcome], now: Ms, flow: Flow | None = None) -> None:
@@ -347,46 +356,15 @@ class SipListener:
             self._door.expect(hop.address[0], self._now())
         if hop.transport == "udp":
             self._udp[hop.link].send(send.data, hop.address)
-            return
-        connection = self._tcp.get(hop.link) or self._connection_to(hop.address)
-        if connection is not None:
-            connection.send(send.data)
         else:
-            self._connect(hop, send.data)
-
-    def _connection_to(self, address: tuple[str, int]) -> TcpConnection | None:
-        return next((connection for connection in self._tcp.values() if connection.remote == address), None)
-
-    def _connect(self, hop: Hop, data: bytes) -> None:
-        """The connection is gone: make one to where the peer listens (RFC 3261 18.2.2)."""
-        if hop in self._connecting:
-            self._connecting[hop].append(data)
-        elif self._connects is not None and not self._closed and len(self._connecting) < MAX_CONNECTS:
-            self._connecting[hop] = [data]
-            self._begin(self._connect_and_send(hop))
+            self._streams.send(send)
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         """A task that ends with the listener."""
         assert self._connects is not None
         task = self._connects.create_task(work)
-        self._connect_tasks.add(task)
-        task.add_done_callback(self._connect_tasks.discard)
-
-    async def _connect_and_send(self, hop: Hop) -> None:
-        loop = asyncio.get_running_loop()
-        port = next((bound.port for bound in self._bound if bound.transport == "tcp"), 0)
-        connection = self._connection(port)
-        try:
-            async with asyncio.timeout(CONNECT_WITHIN_S):
-                await loop.create_connection(lambda: connection, *hop.address)
-        except (OSError, TimeoutError) as error:
-            self._note("sip_peer_unreachable", hop.address, detail=str(error))
-            self._disconnected(hop.address, str(error) or f"no connection within {CONNECT_WITHIN_S:g} s")
-            return
-        finally:
-            waiting = self._connecting.pop(hop)
-        for data in waiting:
-            connection.send(data)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # --- registrars
 
@@ -399,7 +377,7 @@ class SipListener:
             effects = registration.not_found(str(error), now)
         else:
             self._admission.admit(account.name, [target.address[0] for target in targets])
-            paths = [path for target in targets if (path := self._path_to(target)) is not None]
+            paths = [path for target in targets if (path := self._path_to(target, account.tls)) is not None]
             now = self._now()
             effects = registration.found(paths, now)
         self._carry_out(self._agent.settle_registration(registration, effects, now), now)
@@ -420,8 +398,8 @@ class SipListener:
         bound = {each.transport for each in self._bound}
         return tuple(each for each in TRANSPORTS if each in bound)
 
-    def _path_to(self, target: Target) -> Path | None:
-        return path_to(target, self._bound, self._udp.values(), self._advertise)
+    def _path_to(self, target: Target, tls: TlsPeer) -> Path | None:
+        return path_to(target, self._bound, self._udp.values(), self._advertise, tls)
 
     # --- time
 
@@ -430,7 +408,7 @@ class SipListener:
 
     def _arm(self, now: Ms) -> None:
         """Have the one timer fire at the earliest deadline of all machines."""
-        deadline = self._agent.next_deadline
+        deadline = earliest((self._agent.next_deadline, self._streams.next_deadline))
         if deadline == self._timer_at or self._closed:
             return
         if self._timer is not None:

@@ -14,10 +14,17 @@ from typing import Final, TypeAlias
 
 from offhook.transports.sip.account import Account, Path
 from offhook.transports.sip.digest import DigestClient, Verdict
-from offhook.transports.sip.hop import Hop, Ms, earliest
+from offhook.transports.sip.hop import ConnectionTrouble, Hop, Ms, earliest
 from offhook.transports.sip.message import SipResponse
 from offhook.transports.sip.register_request import RegisterRequest, granted_s, registrar_uri, seconds
-from offhook.transports.sip.registration_trouble import Trouble, no_answer, refused, unreachable, wrong_credentials
+from offhook.transports.sip.registration_trouble import (
+    Trouble,
+    disconnected,
+    no_answer,
+    refused,
+    unreachable,
+    wrong_credentials,
+)
 from offhook.transports.sip.transaction import Key, NonInviteClientTransaction
 
 REFRESH_AT: Final = 0.8
@@ -190,13 +197,13 @@ class Registration:
         """Timer F: a REGISTER was not answered."""
         return self._fail(no_answer(self.account, self._path.hop), now) if key == self._current else ()
 
-    def disconnected(self, address: tuple[str, int], reason: str, now: Ms) -> Effects:
+    def disconnected(self, address: tuple[str, int], trouble: ConnectionTrouble, now: Ms) -> Effects:
         """A connection to this address is closed, or could not be made."""
         if not self._paths or not self._path.hop.reliable or self._path.hop.address != address:
             return ()
         if self.state not in {RegistrationState.REGISTERING, RegistrationState.REGISTERED, RegistrationState.LEAVING}:
             return ()
-        return self._fail(unreachable(self.account, reason), now)
+        return self._fail(disconnected(trouble), now)
 
     def answered(self, key: Key, response: SipResponse, now: Ms) -> Effects:
         """The final response to a REGISTER."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from offhook.transports.sip.account import Account
-from offhook.transports.sip.hop import Hop, host_and_port
+from offhook.transports.sip.hop import ConnectionTrouble, Hop, host_and_port
 
 # Seconds before the next attempts. A registrar that is down is back soon: at most 25 s with the jitter (25 %).
 WHEN_SILENT: Final = (2, 4, 8, 16, 20)
@@ -25,9 +25,14 @@ class Trouble:
 
 
 def unreachable(account: Account, reason: str) -> Trouble:
-    """No way there, or a connection that broke."""
+    """No way there."""
     remedy = f"Is trunk[{account.name}].registrar right ({account.place})? Is a firewall between?"
     return Trouble(f"the registrar cannot be reached: {reason}", remedy, try_elsewhere=True)
+
+
+def disconnected(trouble: ConnectionTrouble) -> Trouble:
+    """A connection that broke, or could not be made."""
+    return Trouble(f"the registrar cannot be reached: {trouble.reason}", trouble.remedy, try_elsewhere=True)
 
 
 def no_answer(account: Account, hop: Hop) -> Trouble:

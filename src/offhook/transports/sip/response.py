@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from offhook.transports.sip.header_fields import parameter
-from offhook.transports.sip.hop import DEFAULT_PORT, Flow, Hop
+from offhook.transports.sip.hop import Flow, Hop, default_port
 from offhook.transports.sip.message import SipRequest
 
 SERVER: Final = "Offhook"
@@ -128,7 +128,7 @@ def response_hop(request: SipRequest, flow: Flow) -> Hop:
     """Where the response goes (RFC 3261 18.2.2, RFC 3581). `maddr` is not followed: it would let a stranger aim us."""
     host, port = flow.remote
     if flow.reliable or parameter(request.via.parameters, "rport") is None:
-        port = request.via.port or DEFAULT_PORT
+        port = request.via.port or default_port(flow.transport)
     return Hop(flow.transport, flow.link, (host, port))
 
 

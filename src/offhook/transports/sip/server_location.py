@@ -23,7 +23,7 @@ import structlog
 from dns.rdtypes.IN.NAPTR import NAPTR
 from dns.rdtypes.IN.SRV import SRV
 
-from offhook.transports.sip.hop import DEFAULT_PORT, DEFAULT_TLS_PORT
+from offhook.transports.sip.hop import default_port
 
 # In the order in which they are wanted when the domain does not care.
 TRANSPORTS: Final = ("udp", "tcp", "tls")
@@ -79,11 +79,6 @@ class ServersNotFound(Exception):
 
 
 # --- what records say
-
-
-def default_port(transport: str) -> int:
-    """Where a server listens when nothing says it (RFC 3263 4.2)."""
-    return DEFAULT_TLS_PORT if transport == "tls" else DEFAULT_PORT
 
 
 def is_address(host: str) -> bool:

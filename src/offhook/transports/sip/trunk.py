@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from offhook.media.messages import Codec
-from offhook.transports.sip.hop import DEFAULT_PORT
+from offhook.transports.sip.hop import DEFAULT_PORT, TlsPeer
 from offhook.transports.sip.offer_answer import CODECS
 from offhook.transports.sip.sdes import Srtp
 
@@ -25,6 +25,7 @@ class SipTrunk:
     least `MIN_SESSION_SECONDS`; 0: none. `asserts_identity`: P-Asserted-Identity is sent (RFC 3325), where the carrier
     trusts it. `srtp`: whether media is encrypted (see Srtp). `keys`: how key presses are sent, `rfc4733`, `inband` or
     `info`. `transfer`: `bridge` both calls here, or `refer` the caller on.
+    `tls_ca` and `tls_verify`: see TlsPeer.
     """
 
     name: str
@@ -42,6 +43,13 @@ class SipTrunk:
     srtp: Srtp = Srtp.OFF
     keys: str = "rfc4733"
     transfer: str = "bridge"
+    tls_ca: str | None = None
+    tls_verify: bool = True
+
+    @property
+    def tls(self) -> TlsPeer:
+        """Who must be at the other end when it is reached by TLS."""
+        return TlsPeer(self.host, self.tls_ca, self.tls_verify)
 
     @property
     def domain(self) -> str:
