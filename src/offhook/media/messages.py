@@ -222,8 +222,11 @@ class VoicePause:
 
 @dataclass(frozen=True, slots=True)
 class KeyPressed:
+    """A key, as a telephone event, or (`inband`) as tones in the audio; a peer that sends both is heard twice."""
+
     lease: int
     digit: str
+    inband: bool = False
 
 
 @dataclass(frozen=True, slots=True)

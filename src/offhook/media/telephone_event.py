@@ -170,16 +170,16 @@ class EventSender:
         return ToneFrame(samples, now.digit, done)
 
 
-_ROWS_HZ: Final = (697, 770, 852, 941)
-_COLUMNS_HZ: Final = (1209, 1336, 1477, 1633)
-_KEYPAD: Final = "123A456B789C*0#D"
+ROWS_HZ: Final = (697, 770, 852, 941)
+COLUMNS_HZ: Final = (1209, 1336, 1477, 1633)
+KEYPAD: Final = "123A456B789C*0#D"
 
 
 def tone(digit: str, rate: int, duration_ms: int) -> Samples:
     """The two tones of a key (ITU-T Q.23), with 5 ms ramps, for peers that take no telephone events."""
-    row, column = divmod(_KEYPAD.index(digit), 4)
+    row, column = divmod(KEYPAD.index(digit), 4)
     time = np.arange(rate * duration_ms // 1000) / rate
-    wave = np.sin(2 * np.pi * _ROWS_HZ[row] * time) + np.sin(2 * np.pi * _COLUMNS_HZ[column] * time)
+    wave = np.sin(2 * np.pi * ROWS_HZ[row] * time) + np.sin(2 * np.pi * COLUMNS_HZ[column] * time)
     ramp = np.clip(np.minimum(time, time[-1] - time) / 0.005, 0, 1)
     sound: Samples = (wave * ramp * 6000).astype(np.int16)
     return sound

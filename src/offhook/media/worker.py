@@ -14,11 +14,13 @@ import numpy as np
 
 from offhook.media.bridge import Bridge
 from offhook.media.call_table import CallTable, was_open
+from offhook.media.inband_keys import InbandKeys
 from offhook.media.messages import (
     AudioEnd,
     ChangeTerms,
     CloseRow,
     Command,
+    KeyPressed,
     OpenRow,
     PlayFrom,
     QueueAudio,
@@ -81,6 +83,7 @@ class Worker:
             CallTable(table, shared.loops, self._inlets, number) for number, table in enumerate(shared.tables)
         )
         self._bridge: Final = Bridge([(table.heard, table.others) for table in self._tables])
+        self._tones: Final = tuple(InbandKeys(table.heard) for table in self._tables)
         self._voice: Final = VoiceActivity(tuple(table.heard for table in self._tables), detector)
         self._places: Final[dict[int, tuple[int, int]]] = {}
         self.running = True
@@ -99,6 +102,8 @@ class Worker:
         for table, rows in zip(self._tables, self._bridge.prepare(missed), strict=False):
             table.write(rows)
         facts = self._collect()
+        for table, tones in zip(self._tables, self._tones, strict=True):
+            facts += [KeyPressed(int(table.lease[row]), digit, inband=True) for row, digit in tones.detect()]
         for number, row, fact in self._voice.detect(tick):
             facts.append(fact)
             if isinstance(fact, VoiceOnset):
@@ -138,6 +143,7 @@ class Worker:
         match command:
             case ChangeTerms(terms=terms):
                 table.change(row, terms, tick)
+                self._tones[number].listen(row, terms.inband_keys)
                 if not terms.receiving:
                     table.facts.extend(self._voice.hush(number, row))
             case CloseRow():
@@ -174,6 +180,7 @@ class Worker:
         resumed = was_open(counters, order.lease)
         self._tables[number].open(order, sock, tick)
         self._places[order.lease] = number, order.row
+        self._tones[number].listen(order.row, order.terms.inband_keys)
         phase = Phase(int(counters["voice_phase"])) if resumed else Phase.QUIET
         self._voice.open(number, order.row, order.lease, phase, int(counters["voice_tick"]))
 
@@ -182,6 +189,7 @@ class Worker:
         self._bridge.close(place)
         self._voice.rest(self._bridge.both_ways())
         self._voice.close(number, row)
+        self._tones[number].listen(row, False)
         self._tables[number].close(row).close()
 
 
