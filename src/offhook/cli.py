@@ -21,6 +21,7 @@ from offhook.service.commands.options import (
     DevOptions,
     ReplayOptions,
     ServeOptions,
+    WhyOptions,
 )
 from offhook.service.commands.terminal import Terminal, printable
 
@@ -89,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="offhook", description="Software that answers the telephone.")
     parser.add_argument("--version", action="version", version=f"offhook {version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_dev, _add_chat, _add_call, _add_serve, _add_check, _add_replay):
+    for add in (_add_demo, _add_dev, _add_chat, _add_call, _add_serve, _add_check, _add_why, _add_replay):
         add(commands)
     return parser
 
@@ -165,6 +166,17 @@ def _add_check(commands: Any) -> None:
 
 def _add_config(command: argparse.ArgumentParser) -> None:
     command.add_argument("-c", "--config", type=Path, default=Path("offhook.toml"), help="default: %(default)s")
+
+
+def _add_why(commands: Any) -> None:
+    why = commands.add_parser("why", help="explain a call: how it came, who ended it, what was refused or failed")
+    which = why.add_mutually_exclusive_group()
+    which.add_argument("call", nargs="?", help="its session id or the beginning of it, its SIP Call-ID, or its log")
+    which.add_argument("--last", action="store_true", help="the call that was written to last")
+    which.add_argument("--refused", action="store_true", help="what was refused before it became a call")
+    why.add_argument("--logs", type=Path, metavar="FOLDER", help="default: as the settings say")
+    _add_config(why)
+    why.set_defaults(options=lambda a: WhyOptions(a.call, a.last, a.refused, a.config, a.logs))
 
 
 def _add_replay(commands: Any) -> None:

@@ -66,6 +66,8 @@ async def test_a_call_is_answered_and_a_conversation_begins() -> None:
             "flow": "test",
             "transport": "simulator",
             "call_id": "simulator-dialled-1",
+            "called": RECIPIENT,
+            "caller": "+4921155660",
             "trunk": "simulator",
             "billing_device": "p0",
             "outcome": "answered",

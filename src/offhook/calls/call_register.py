@@ -113,7 +113,9 @@ class CallRegister:
 
     def _refuse(self, leg: CallLeg, status: int, reason: str, rule: str, why: str) -> None:
         self.counted[f"calls_refused_{rule}"] += 1
-        logger.warning("call_refused", rule=rule, status=status, called=leg.offer.called, why=why)
+        offer = leg.offer
+        came = {"source": offer.source[0], "trunk": offer.trunk, "call_id": offer.call_id}
+        logger.warning("call_refused", rule=rule, status=status, called=offer.called, why=why, **came)
         leg.refuse(status, reason, self._retry_after if status == 503 else None)
 
     # --- calls going out
@@ -155,6 +157,7 @@ class CallRegister:
     ) -> LiveCall:
         settings = flow.settings(session, self._heart.unix_ms)
         about: dict[str, object] = {"flow": flow.id, "transport": offer.transport, "call_id": offer.call_id}
+        about |= {"called": offer.called, "caller": offer.caller}
         if offer.trunk is not None:
             about["trunk"] = offer.trunk
         log = CallLog(self._logs.open(session.id), settings, about | more, self._watch(session))

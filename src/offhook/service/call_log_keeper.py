@@ -1,4 +1,4 @@
-"""Deletes call logs that have been kept long enough (contract D43)."""
+"""Deletes call logs, and what is kept of refused calls, that have been kept long enough (contract D43)."""
 
 import asyncio
 import time
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+
+from offhook.service.refusal_record import FOLDER as REFUSED
 
 logger = structlog.get_logger()
 
@@ -26,7 +28,7 @@ class CallLogKeeper:
     def sweep(self, now: float) -> int:
         """Delete what was last written more than `keep_days` before `now` (Unix seconds); returns how many files."""
         gone = 0
-        for log in sorted(self._folder.glob("*.jsonl")):
+        for log in sorted((*self._folder.glob("*.jsonl"), *(self._folder / REFUSED).glob("*.jsonl"))):
             try:
                 if now - log.stat().st_mtime > self._keep_seconds:
                     log.unlink()

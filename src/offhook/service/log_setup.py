@@ -7,7 +7,7 @@ above it that carries one of the keys in `WORDS` loses them (contract D43).
 
 import logging
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, Final, TextIO
 
@@ -21,12 +21,13 @@ _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": loggi
 _TALKATIVE: Final = ("uvicorn", "aiohttp", "asyncio")
 
 
-def set_up(settings: Logging, out: TextIO = sys.stderr) -> None:
-    """Send every line of structlog and of the standard library to `out`."""
+def set_up(settings: Logging, out: TextIO = sys.stderr, also: Iterable[structlog.typing.Processor] = ()) -> None:
+    """Send every line of structlog and of the standard library to `out`. `also`: who looks at the house's own lines,
+    whatever their level."""
     as_json = settings.format == "json" or (settings.format == "auto" and not out.isatty())
     before = _before_rendering()
     structlog.configure(
-        processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*before, *also, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,

@@ -66,6 +66,18 @@ class CheckOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class WhyOptions:
+    """`offhook why`: a `call` by its session id (or the beginning of it), its Call-ID or its log; or the `last` one; or
+    what was `refused`. Logs are in `logs`, else where the settings of `config` say."""
+
+    call: str | None
+    last: bool
+    refused: bool
+    config: Path
+    logs: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayOptions:
     """`offhook replay`: a call's log; against `app` when given, else against the core; or a copy of it, written to
     `redact`, without words and numbers."""
