@@ -67,6 +67,7 @@ class ServerTransaction(Protocol):
     """What the two server transactions have in common."""
 
     key: Key
+    hop: Hop
     state: State
 
     @property

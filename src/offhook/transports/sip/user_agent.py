@@ -140,7 +140,7 @@ class UserAgent:
         if known is not None:
             return self._settle(known, known.receive(message, now), now)
         entered: Entered | Refusal | None = Entered(source.trunk)
-        if message.defect or not self._belongs_to_call(message):
+        if message.defect or not self._belongs_to_call(message, flow):
             entered = self._entrance.judge(message, flow, source, now)
         if isinstance(entered, Entered):
             return self._receive_new(message, flow, entered, now)
@@ -201,11 +201,20 @@ class UserAgent:
         call = self._own.dialogs.get(_dialog_id(ack))
         return self._settle_call(call, call.acknowledged(ack, now), now) if call else []
 
-    def _belongs_to_call(self, request: SipRequest) -> bool:
+    def _belongs_to_call(self, request: SipRequest, flow: Flow) -> bool:
         """Whether it is a request within a call's dialog, or the CANCEL of an INVITE that is known here."""
         if request.method == "CANCEL":
-            return cancelled_key(request) in self._servers
+            return self._is_from_who_called(request, flow)
         return _dialog_id(request) in self._own.dialogs
+
+    def _is_from_who_called(self, cancel: SipRequest, flow: Flow) -> bool:
+        """Whether the INVITE that the CANCEL names is known, and came from the same address with the same Call-ID and
+        tag: a CANCEL takes the INVITE's way (RFC 3261 9.1), and a branch alone can be guessed."""
+        key = cancelled_key(cancel)
+        invite, call = self._servers.get(key), self._invites.get(key)
+        if invite is None or invite.hop.address[0] != flow.remote[0]:
+            return False
+        return call is None or (call.dialog.id.call_id, call.dialog.id.remote_tag) == (cancel.call_id, cancel.from_tag)
 
     def _receive_new(self, request: SipRequest, flow: Flow, entered: Entered, now: Ms) -> list[Outcome]:
         if len(self._servers) >= self._max_transactions:
@@ -234,10 +243,9 @@ class UserAgent:
 
     def _receive_cancel(self, cancel: SipRequest, flow: Flow, transaction: ServerTransaction, now: Ms) -> list[Outcome]:
         """RFC 3261 9.2: the CANCEL has an answer of its own; the INVITE gets 487 if it has none yet."""
-        key = cancelled_key(cancel)
-        if key not in self._servers:
+        if not self._is_from_who_called(cancel, flow):
             return self._answer(cancel, flow, transaction, Refusal(481), now)
-        call = self._invites.get(key)
+        call = self._invites.get(cancelled_key(cancel))
         tag = call.dialog.id.local_tag if call else ""
         outcomes = self._answer(cancel, flow, transaction, Refusal(200), now, to_tag=tag)
         return [*outcomes, *self._settle_call(call, call.cancelled(now), now)] if call else outcomes
