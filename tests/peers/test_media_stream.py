@@ -2,19 +2,31 @@
 stream that breaks off in mid-sentence, and its end."""
 
 import asyncio
+import base64
 import os
 import signal
+import subprocess
+import time
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
+import aiohttp
 import numpy as np
 import pytest
+from aiohttp import web
+from G722 import G722
+from numpy.typing import NDArray
 
-from offhook.audio.g711 import decode_alaw, encode_ulaw
+from offhook.audio.g711 import decode_alaw, encode_alaw, encode_ulaw
+from offhook.audio.resample import resample
 from offhook.conversation.inputs import CallHeld, CallResumed, PlaybackFinished
 from tests.peers.apps import Action, Answer, Event, ScriptedApp
 from tests.peers.known_sound import as_audio, hiss, on_the_wire, says, words
+from tests.peers.media_stream_client import Answer as Told
 from tests.peers.media_stream_client import MediaStreamClient, ask
-from tests.peers.processes import child
+from tests.peers.processes import MEDIA, child, gone
 
 if TYPE_CHECKING:
     from tests.peers.conftest import Serves
@@ -69,6 +81,28 @@ def host(service: "Service") -> str:
     return str(line["address"])
 
 
+def narrowed(sound: bytes, encoding: str) -> bytes:
+    """What was heard, in u-law."""
+    if encoding == "PCMA":
+        return encode_ulaw(decode_alaw(np.frombuffer(sound, np.uint8))).tobytes()
+    if encoding == "G722":
+        wide = np.frombuffer(G722(16000, 64000, use_numpy=False).decode(sound), np.int16)
+    else:
+        wide = np.frombuffer(sound, ">i2").astype(np.int16)
+    return encode_ulaw(resample(wide, 16000, 8000)).tobytes()
+
+
+def in_this(samples: NDArray[np.int16], encoding: str) -> bytes:
+    """Samples at 8 kHz as a carrier sends them."""
+    if encoding == "PCMA":
+        return encode_alaw(samples).tobytes()
+    wide = resample(samples, 8000, 16000)
+    wide = wide[: len(wide) // 320 * 320]
+    if encoding == "G722":
+        return bytes(G722(16000, 64000, use_numpy=False).encode(wide))
+    return wide.astype(">i2").tobytes()
+
+
 def speak(text: str, **more: object) -> Action:
     return {"type": "speak", "text": text, **more}
 
@@ -80,6 +114,23 @@ def answering(**answers: Answer) -> ScriptedApp:
         return answers.get(event["type"])
 
     return ScriptedApp(decide)
+
+
+class TelnyxKey:
+    """A key as Telnyx has one, made and used by OpenSSL in this folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._run("genpkey", "-algorithm", "ed25519", "-out", "key.pem")
+        self.public = base64.b64encode(self._run("pkey", "-in", "key.pem", "-pubout", "-outform", "DER")[-32:]).decode()
+
+    def sign(self, text: bytes) -> str:
+        """What stands in the header."""
+        (self._folder / "text").write_bytes(text)
+        return base64.b64encode(self._run("pkeyutl", "-sign", "-inkey", "key.pem", "-rawin", "-in", "text")).decode()
+
+    def _run(self, *command: str) -> bytes:
+        return subprocess.run(["openssl", *command], check=True, capture_output=True, cwd=self._folder).stdout
 
 
 async def test_a_whole_call_with_barge_in_keys_and_marks(serve: "Serves") -> None:
@@ -228,9 +279,9 @@ async def test_a_call_whose_stream_does_not_come_back_is_over(serve: "Serves") -
     assert app.ledger.types.count("session_start") == 1
 
 
-@pytest.mark.parametrize("encoding", ["PCMA", "L16"])
+@pytest.mark.parametrize("encoding", ["PCMA", "G722", "L16"])
 async def test_a_call_of_telnyx(serve: "Serves", encoding: str) -> None:
-    """In A-law, and in 16-bit samples at 16 kHz, which is more than a telephone line has."""
+    """In A-law, and at 16 kHz."""
     reply = speak(REPLY, barge_in={"strategy": "none"})
     async with answering(session_start=reply, dtmf_received=[{"type": "barge_in"}, {"type": "hangup"}]) as app:
         service = await serve(app.socket, more=streams())
@@ -238,11 +289,9 @@ async def test_a_call_of_telnyx(serve: "Serves", encoding: str) -> None:
             await call.stream(TELNYX, NUMBERS)
             await app.ledger.until("assistant_speech_ended")
             await call.hears(15)
-            if encoding == "PCMA":
-                narrow = decode_alaw(np.frombuffer(call.sound, np.uint8))
-            else:
-                narrow = np.frombuffer(call.sound, ">i2").astype(np.int16)[::2]
-            assert await says(encode_ulaw(narrow).tobytes(), REPLY)
+            assert await says(narrowed(call.sound, encoding), REPLY)
+            call.say(in_this(words(), encoding))
+            assert (await app.ledger.until("user_speak"))["text"]
             call.press("1")
             await app.ledger.until("session_end")
             await call.until(lambda: call.closed is not None)
@@ -265,6 +314,92 @@ async def test_a_farewell_is_heard_to_its_end_before_the_stream_is_closed(serve:
             again = await ask(host(service), PUBLIC, "main", form, token=TOKEN)
             assert again.verbs == ["Hangup"]
             await app.ledger.until("session_end")
+
+
+async def test_a_call_that_the_app_ends_is_ended_at_its_carrier(serve: "Serves") -> None:
+    """By REST, where there is a key for it; the stream is closed then."""
+    asked: list[tuple[str, str, str]] = []
+
+    async def rest(request: web.Request) -> web.Response:
+        asked.append((request.path, (await request.text()), request.headers["Authorization"]))
+        return web.json_response({"status": "completed"})
+
+    api = web.AppRunner(server := web.Application())
+    server.router.add_post("/{path:.*}", rest)
+    await api.setup()
+    await web.TCPSite(api, "127.0.0.1", 0).start()
+    keys = f'rest_user = "AC1"\nrest_key = "{TOKEN}"\napi_url = "http://127.0.0.1:{api.addresses[0][1]}"'
+    async with answering(session_start={"type": "hangup"}) as app:
+        service = await serve(app.socket, more=streams(rest=keys))
+        async with MediaStreamClient(host(service)) as call:
+            form = {"CallSid": call.call_sid, "From": CALLER, "To": CALLED}
+            answer = await ask(host(service), PUBLIC, "main", form, token=TOKEN)
+            await call.stream(answer.stream.attrib["url"], answer.parameters)
+            await call.until(lambda: call.closed is not None)
+            await app.ledger.until("session_end")
+    await api.cleanup()
+    authorization = "Basic " + base64.b64encode(f"AC1:{TOKEN}".encode()).decode()
+    assert asked == [(f"/2010-04-01/Accounts/AC1/Calls/{call.call_sid}.json", "Status=completed", authorization)]
+
+
+async def test_telnyx_asks_with_its_own_signature(serve: "Serves", tmp_path: Path) -> None:
+    """Ed25519, made by OpenSSL: developers.telnyx.com, "Webhook signing"."""
+    key = TelnyxKey(tmp_path)
+    account = f'[[media_stream.account]]\nname = "texml"\ncarrier = "telnyx"\nsigning_key = "{key.public}"\n'
+    async with answering() as app:
+        service = await serve(app.socket, more=streams() + account)
+        async with MediaStreamClient(host(service), dialect="telnyx") as call, aiohttp.ClientSession() as client:
+            body = urlencode({"CallSid": call.call_sid, "From": CALLER, "To": CALLED}).encode()
+            timestamp = str(int(time.time()))
+            headers = {
+                "Content-Type": "application/x-www-form-urlencoded",
+                "telnyx-timestamp": timestamp,
+                "telnyx-signature-ed25519": key.sign(timestamp.encode() + b"|" + body),
+            }
+            url = f"http://{host(service)}/media-stream/texml/answer"
+            async with client.post(url, data=body, headers=headers) as response:
+                answer = Told(response.status, await response.text())
+            async with client.post(url, data=body + b"&To=x", headers=headers) as response:
+                assert response.status == 403
+            assert answer.stream.attrib["bidirectionalMode"] == "rtp"
+            await call.stream(answer.stream.attrib["url"], answer.parameters)
+            assert (await app.ledger.until("session_start"))["session"]["to_phone_number"] == CALLED
+            await call.stop()
+            await app.ledger.until("session_end")
+
+
+async def test_the_media_process_is_killed_in_mid_sentence(serve: "Serves") -> None:
+    """The stream does not notice."""
+    sound = hiss(3)
+    async with answering(session_start=as_audio(sound)) as app:
+        service = await serve(app.socket, more=streams())
+        async with MediaStreamClient(host(service)) as call:
+            await call.stream(BRIDGE, NUMBERS)
+            await call.hears_sound(50)
+            os.kill(child(service.process.pid, MEDIA), signal.SIGKILL)
+            await app.ledger.until("assistant_speech_ended")
+            await call.hears(15)
+            await call.stop()
+            await app.ledger.until("session_end")
+    once = [now for then, now in pairwise([b"", *call.sounding]) if now != then]
+    missing = len(on_the_wire(sound)) // 160 - len(once)
+    assert missing <= 1  # counted, and killed before it was sent
+    assert set(once) <= {on_the_wire(sound)[at : at + 160] for at in range(0, len(on_the_wire(sound)), 160)}
+
+
+async def test_a_service_that_is_killed_leaves_no_edge_behind(serve: "Serves") -> None:
+    """Nor does it leave a carrier without an end of its stream."""
+    async with answering(session_start=speak(STORY)) as app:
+        service = await serve(app.socket, more=streams())
+        async with MediaStreamClient(host(service)) as call:
+            await call.stream(BRIDGE, NUMBERS)
+            await call.hears_sound()
+            edge = child(service.process.pid, EDGE)
+            service.process.kill()
+            await gone([edge], seconds=5)
+            await call.until(lambda: call.closed is not None)
+        await service.process.wait()
+        service.lines.clear()  # its call log may end anywhere: there is nothing to replay
 
 
 async def test_what_no_carrier_sends_does_not_end_a_call(serve: "Serves") -> None:

@@ -99,6 +99,14 @@ async def test_l16_of_a_carrier_that_writes_the_low_byte_first(listens: "Starts"
             leg.hang_up("x")
 
 
+async def test_a_start_with_as_much_as_a_message_holds_is_a_call(listens: "Starts") -> None:
+    """What is said of it to the house has its own limits."""
+    listening = await listens(max_message_bytes=1 << 20)
+    async with MediaStreamClient(listening.host) as call:
+        await call.stream(BRIDGE, NUMBERS | {f"{k}{'𝄞' * 600}": "𝄞" * 600 for k in range(40)})
+        assert (await listening.leg()).offer.called == "+4921155660"
+
+
 async def test_an_interruption_clears_what_the_carrier_holds(listens: "Starts") -> None:
     listening = await listens()
     async with MediaStreamClient(listening.host) as call:
@@ -285,9 +293,10 @@ async def test_an_answer_address_wants_a_signature_first(listens: "Starts") -> N
     await listening.counted("answers_refused_signature", 2)
 
 
-async def test_a_signed_question_without_a_call_is_a_bad_one(listens: "Starts") -> None:
+@pytest.mark.parametrize("call", ["", "CA\0", "x" * 300])
+async def test_a_signed_question_without_a_call_is_a_bad_one(listens: "Starts", call: str) -> None:
     listening = await listens()
-    assert (await ask(listening.host, PUBLIC, "main", {"To": "+1"}, token="12345")).status == 400
+    assert (await ask(listening.host, PUBLIC, "main", {"CallSid": call}, token="12345")).status == 400
 
 
 async def test_an_address_expires_but_not_for_a_call_that_is_known(listens: "Starts") -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from offhook.media.messages import Codec
 from offhook.transports.media_stream.dialect import (
     LONGEST_TEXT,
+    MOST_PARAMETERS,
     CarrierComplains,
     Connected,
     KeyCame,
@@ -175,7 +176,7 @@ def test_long_texts_are_cut() -> None:
     assert isinstance(fact, Started)
     assert fact.called is not None
     assert len(fact.called) == LONGEST_TEXT
-    assert len(fact.parameters) == 64
+    assert len(fact.parameters) == MOST_PARAMETERS
 
 
 json_values = st.recursive(

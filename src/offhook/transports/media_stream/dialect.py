@@ -15,9 +15,9 @@ import orjson
 from offhook.media.messages import Codec
 
 KEYS: Final = frozenset("0123456789*#ABCD")
-LONGEST_TEXT: Final = 1024
+LONGEST_TEXT: Final = 512
 """Numbers, names and parameters longer than this are cut."""
-MOST_PARAMETERS: Final = 64
+MOST_PARAMETERS: Final = 32
 
 
 class Oddity(StrEnum):

@@ -45,6 +45,7 @@ from offhook.transports.media_stream.twilio import TwilioDialect
 PATH: Final = "/media-stream"
 LARGEST_QUESTION: Final = 65536
 """Bytes of a carrier's question what to do with a call."""
+LONGEST_CALL_ID: Final = 256
 MESSAGES_BEFORE_START: Final = 20
 PING_SECONDS: Final = 20.0
 ENDED_REMEMBERED: Final = 10_000
@@ -174,8 +175,8 @@ class EdgeServer:
             raise web.HTTPForbidden(text="The signature is wrong: see docs/run-the-service/media-streams.md.")
         fields = dict(request.query) | dict(form)
         call_id = fields.get("CallSid", "")
-        if not call_id:
-            raise web.HTTPBadRequest(text="There is no CallSid.")
+        if not 0 < len(call_id) <= LONGEST_CALL_ID or not call_id.isprintable():
+            raise web.HTTPBadRequest(text="There is no usable CallSid.")
         self._counts["answers"] += 1
         if (account.name, call_id) in self._ended:
             return web.Response(text=hang_up(), content_type="text/xml")
