@@ -144,6 +144,18 @@ async def test_a_loop_for_which_there_is_no_room_is_noted_and_the_call_goes_on()
         assert any("background loop not played" in str(record.get("note")) for record in house.log())
 
 
+async def test_a_key_that_also_comes_by_signalling_is_pressed_once() -> None:
+    """A telephone that sends events and SIP INFO of each press (contract D16, D38)."""
+    async with HandHouse() as house:
+        caller = await house.dial(Wait(200), Press("5"), Wait(300), Press("5"))
+        await house.until(lambda: house.events().count("dtmf_received") == 1)
+        caller.leg.far_end_presses("5")
+        await house.until(lambda: house.events().count("dtmf_received") == 2)
+        caller.leg.far_end_presses("5")
+        await house.tick(30)
+        assert house.events().count("dtmf_received") == 2
+
+
 async def test_gathered_digits_arrive_as_one_turn() -> None:
     """(contract D16)"""
     gather = {"type": "gather_dtmf", "num_characters": 3, "audio_url": "https://example.net/prompt.wav"}

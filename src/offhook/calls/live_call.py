@@ -15,6 +15,7 @@ from offhook.app_links.app_link import ActionsCame, AnswerCame, AnswerFailed, Ap
 from offhook.calls.call_log import CallLog
 from offhook.calls.flow import Flow
 from offhook.calls.heartbeat import Heartbeat
+from offhook.calls.key_doubles import KeyDoubles, KeyWay
 from offhook.calls.media_link import MediaLink
 from offhook.calls.obey import Hands, Sound
 from offhook.calls.out_of_turn import OutOfTurn
@@ -111,6 +112,7 @@ class LiveCall:
         self._began: Final = heart.ms
         self._inbox: Final[deque[Input]] = deque()
         self._taking = False
+        self._keys: Final = KeyDoubles()
         self._over: Final = asyncio.Event()
         self._readers: Final[list[asyncio.Task[None]]] = []
         self._streams: Final[list[TranscriberStream]] = []
@@ -219,8 +221,8 @@ class LiveCall:
                 self.happened(VoiceStarted())
             case VoicePause(_, last_voice_tick):
                 self.happened(VoiceStopped(max(0, last_voice_tick * TICK_MS - self._began)))
-            case KeyPressed(_, digit):
-                self.happened(DigitPressed(digit))
+            case KeyPressed(_, digit, inband):
+                self._key(digit, KeyWay.TONES if inband else KeyWay.EVENT)
             case AudioStarted(_, utterance):
                 self.happened(PlaybackStarted(utterance))
             case AudioEnded(_, utterance, samples, end):
@@ -304,6 +306,10 @@ class LiveCall:
         self._streams.append(stream)
         self._read(self._read_words(stream))
 
+    def _key(self, digit: str, way: KeyWay) -> None:
+        if self._keys.is_press(digit, way, self.now):
+            self.happened(DigitPressed(digit))
+
     async def _read_leg(self, facts: AsyncIterator[LegFact]) -> None:
         async for fact in facts:
             match fact:
@@ -321,7 +327,7 @@ class LiveCall:
                         self._link.change_terms(self.lease, terms)
                     self.happened(CallHeld() if held else CallResumed())
                 case LegDigit(digit):
-                    self.happened(DigitPressed(digit))
+                    self._key(digit, KeyWay.SIGNALLING)
                 case _:
                     assert_never(fact)
 
