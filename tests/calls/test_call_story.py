@@ -85,7 +85,7 @@ def test_a_call_without_trouble_is_said_to_be_one() -> None:
 
 def test_everything_that_went_wrong_stands_there_in_order_with_its_remedy() -> None:
     told = page(
-        (1000, AppFailed(2, "HTTP 500")),
+        (1000, AppFailed(2, "HTTP 500 Remedy: Mend it.")),
         (2000, AppLost("no connection")),
         (3000, TransferFailed("busy", 486)),
         (9000, CallerHungUp("caller_hung_up")),
@@ -107,7 +107,8 @@ def test_everything_that_went_wrong_stands_there_in_order_with_its_remedy() -> N
     assert times == sorted(times) == [0.5, 1.0, 2.0, 2.5, 3.0, 4.0, 8.0]
     assert "an action was dropped (unknown_action at [0].type)" in told
     assert "Remedy: Send one of the documented actions." in told
-    assert "the app did not answer event 2 well: HTTP 500" in told
+    assert "the app did not answer event 2: HTTP 500" in told
+    assert "Remedy: Mend it." in told
     assert "the transfer failed: the target is busy (SIP status 486, busy)" in told
     assert "+881612345678 is not dialled (satellite)" in told
     assert "is called by the trunk" not in told

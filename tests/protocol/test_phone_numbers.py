@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offhook.protocol.phone_numbers import as_sent, is_phone_number, normalized, same_number
+from offhook.protocol.phone_numbers import as_sent, can_be_called, is_phone_number, normalized, same_number
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,8 @@ from offhook.protocol.phone_numbers import as_sent, is_phone_number, normalized,
         ("1 212 555 1234", "US", "+12125551234"),
         ("06 1234 5678", "IT", "+390612345678"),
         ("912345678", "ES", "+34912345678"),
+        ("61234567", "PA", "61234567"),
+        ("0050761234567", "PA", "+50761234567"),
         ("110", "DE", "110"),
         ("101", None, "101"),
         ("anonymous", "DE", "anonymous"),
@@ -47,6 +49,18 @@ def test_what_can_be_dialled() -> None:
     assert not is_phone_number("sales")
     assert not is_phone_number("")
     assert not is_phone_number("5")
+
+
+@pytest.mark.parametrize(
+    "text", ["+49 211 55660", "100", "*97", "sip:alice@pbx.example", "SIPS:1@b", "tel:+49-211-55660"]
+)
+def test_who_can_be_called(text: str) -> None:
+    assert can_be_called(text)
+
+
+@pytest.mark.parametrize("text", ["", "sales", "5", "sip:", "sip:@pbx", "http://example.com", "tel: 1"])
+def test_who_cannot_be_called(text: str) -> None:
+    assert not can_be_called(text)
 
 
 @given(st.text(max_size=30), st.sampled_from([None, "DE", "US", "IT", "xx", "", "+49"]))

@@ -55,6 +55,14 @@ def test_a_line_that_is_not_whole_is_left_out(tmp_path: Path) -> None:
     assert list(refusals(tmp_path)) == [{"event": "call_refused"}]
 
 
+def test_a_call_that_the_dial_plan_refused_is_told_once(tmp_path: Path) -> None:
+    with RefusalRecord(tmp_path) as record:
+        for number, event in enumerate(("dial_refused", "call_not_placed", "call_not_placed")):
+            keep(record, number, event=event)
+        record.settle()
+    assert [one["event"] for one in refusals(tmp_path)] == ["dial_refused", "call_not_placed"]
+
+
 def test_old_refusals_are_deleted_with_the_call_logs(tmp_path: Path) -> None:
     """(contract D43)"""
     (tmp_path / "refused").mkdir()

@@ -80,6 +80,7 @@ _TRANSFER_FAILED: Final = {
     "not_allowed": "it is not allowed",
     "failed": "the target could not be reached",
 }
+REMEDY: Final = " Remedy: "
 # Notes that tell of the usual course.
 _USUAL: Final = ("answer to event ", "it rings at ", "line: ")
 
@@ -169,13 +170,15 @@ def _troubles(call: RecordedCall) -> Iterator[tuple[Ms, str, str]]:
 def _of_fact(fact: Input) -> Iterator[tuple[str, str]]:
     match fact:
         case AppFailed(answers, reason):
-            yield f"the app did not answer event {answers} well: {reason}", "Look at the app's own log at that time."
+            yield _parted(
+                f"the app did not answer event {answers}: {reason}", "Look at the app's own log of that time."
+            )
         case AppLost(reason):
-            yield f"the app was given up: {reason}", "Is it running, and is flow.app right? Try: offhook check"
+            yield _parted(f"the app was given up: {reason}", "Is it running, and is flow.app right? Try: offhook check")
         case SpeechFailed(utterance, reason):
-            yield f"utterance {utterance} was not (wholly) played: {reason}", ""
+            yield _parted(f"utterance {utterance} was not played to its end: {reason}")
         case RecognitionFailed(turn, reason):
-            yield f"what the caller said in turn {turn} was not (wholly) recognised: {reason}", ""
+            yield _parted(f"not all words of turn {turn} were recognised: {reason}")
         case TransferFailed(cause, sip_code):
             code = "" if sip_code is None else f" (SIP status {_code(sip_code)})"
             yield f"the transfer failed: {_TRANSFER_FAILED.get(cause, cause)}{code}", ""
@@ -201,7 +204,13 @@ def _of_note(note: str) -> Iterator[tuple[str, str]]:
     if APP_ERROR in note:
         yield f"the app reported an error: {note.partition(APP_ERROR)[2]}", ""
     elif not note.startswith(_USUAL) and " is called by the trunk " not in note:
-        yield note, ""
+        yield _parted(note)
+
+
+def _parted(text: str, remedy: str = "") -> tuple[str, str]:
+    """What happened, and the remedy: the one that the text ends with, else this."""
+    what, _, own = text.partition(REMEDY)
+    return what, own or remedy
 
 
 def _quality(quality: Json) -> str:

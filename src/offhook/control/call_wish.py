@@ -2,14 +2,11 @@
 
 import json
 from http import HTTPStatus
-from typing import Final
 
 from offhook.calls.outbound import CallWish
 from offhook.control.refusal import Refusal
 from offhook.protocol.json_codec import RefusedAction
-from offhook.protocol.phone_numbers import is_phone_number
-
-_ADDRESSES: Final = ("sip:", "sips:", "tel:")
+from offhook.protocol.phone_numbers import can_be_called
 
 
 def read_call_wish(flow_id: str, body: bytes) -> CallWish:
@@ -26,7 +23,7 @@ def read_call_wish(flow_id: str, body: bytes) -> CallWish:
         raise _refusal("nonsense", "The body is not an object.")
     target, device = read.get("toPhoneNumber"), read.get("billingDevice")
     mistakes = []
-    if not isinstance(target, str) or not _can_be_called(target):
+    if not isinstance(target, str) or not can_be_called(target):
         what = "is missing" if target is None else "is no number that can be called"
         remedy = "Write the number to call, like '+4915112345678', or a sip: address."
         mistakes.append(RefusedAction("invalid", "toPhoneNumber", f"toPhoneNumber {what}.", remedy))
@@ -36,10 +33,6 @@ def read_call_wish(flow_id: str, body: bytes) -> CallWish:
     if mistakes:
         raise _refusal("invalid_call", "The call cannot be placed as it was asked for.", mistakes)
     return CallWish(flow_id, str(target).strip(), billing_device=device)
-
-
-def _can_be_called(target: str) -> bool:
-    return is_phone_number(target) or target.strip().lower().startswith(_ADDRESSES)
 
 
 def _refusal(code: str, message: str, mistakes: tuple[RefusedAction, ...] | list[RefusedAction] = ()) -> Refusal:

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from offhook.protocol.mistakes import WireValue, wrong
-from offhook.protocol.phone_numbers import is_phone_number
+from offhook.protocol.phone_numbers import can_be_called
 from offhook.protocol.speech_options import (
     BargeInConfig,
     LanguageTag,
@@ -44,7 +44,7 @@ def _wav(value: str) -> str:
 
 
 def _phone_number(value: str) -> str:
-    if not is_phone_number(value):
+    if not can_be_called(value):
         raise wrong("no_phone_number", f"{value!r} is not a phone number.", "Use E.164, such as '+4921155660'.")
     return value
 
@@ -157,7 +157,9 @@ class Transfer(ActionFields):
     """Connect the caller with somebody else; waits in the queue (D6, D15)."""
 
     type: Literal["transfer"] = "transfer"
-    target_phone_number: PhoneNumberText = Field(description="Whom to call, E.164 recommended.")
+    target_phone_number: PhoneNumberText = Field(
+        description="Whom to call, E.164 recommended; also an extension or a `sip:` address, where the service allows it."
+    )
     caller_id_name: str = Field(description="The name shown to the target. Empty: the flow's own.")
     caller_id_number: str = Field(description="The number shown to the target. Empty: the flow's own.")
     timeout: Annotated[int, Field(strict=True, ge=5, le=120)] | None = Field(

@@ -7,6 +7,8 @@ NumberFormat: TypeAlias = Literal["e164", "digits"]
 
 _SEPARATORS = re.compile(r"[\s()/.\-\u00a0\u2010-\u2015]")
 _DIALLED = re.compile(r"\+?[0-9]{2,20}")
+_KEYS = re.compile(r"[0-9*#]{2,8}")
+_ADDRESS = re.compile(r"\s*(sips?|tel):[^\s@<>]", re.IGNORECASE)
 _E164 = re.compile(r"\+[1-9][0-9]{4,14}")
 _SHORTEST_FOREIGN: Final = 8
 """Digits without `+` that are at least this long are read as E.164 without its `+`; shorter ones as a local number."""
@@ -33,13 +35,20 @@ def is_phone_number(text: str) -> bool:
     return _DIALLED.fullmatch(_SEPARATORS.sub("", text)) is not None
 
 
+def can_be_called(text: str) -> bool:
+    """Whether this has the shape of somebody to call: a phone number, keys such as `*97`, or a `sip:`, `sips:` or
+    `tel:` address. Who may be called is the service's affair."""
+    return is_phone_number(text) or _KEYS.fullmatch(text.strip()) is not None or _ADDRESS.match(text) is not None
+
+
 def normalized(text: str, default_country: str | None = None) -> str:
     """The number as E.164 where the rules of dialling tell which one it is, else its bare digits; what is no number
     (`anonymous`) comes back as it is.
 
     Args:
         text: with or without `+`, `00` in front, separators, or national with the trunk prefix of `default_country`.
-        default_country: ISO 3166 code (`DE`) or calling code (`49`) of the flow; an unknown one counts as none.
+        default_country: ISO 3166 code (`DE`) or calling code (`49`) of the flow. With one whose rules are not known
+            here, digits without `+` or `00` stay as they are.
     """
     dialled = _SEPARATORS.sub("", text.strip().replace("(0)", "") if "+" in text else text.strip())
     if not _DIALLED.fullmatch(dialled):
@@ -49,6 +58,8 @@ def normalized(text: str, default_country: str | None = None) -> str:
     code, trunk = _country(default_country)
     if dialled.startswith("00"):
         return f"+{dialled[2:]}" if _E164.fullmatch(f"+{dialled[2:]}") else dialled
+    if default_country and not code:
+        return dialled
     if code == "1":
         return f"+1{dialled}" if len(dialled) == 10 else _foreign(dialled)
     if code and trunk and dialled.startswith(trunk):

@@ -82,4 +82,13 @@ def refusals(call_logs: Path) -> Iterator[dict[str, Any]]:
                 continue
             if isinstance(record, dict):
                 found.append(record)
-    yield from sorted(found, key=lambda record: str(record.get("timestamp", "")))
+    found.sort(key=lambda record: str(record.get("timestamp", "")))
+    for before, record in zip([{}, *found], found, strict=False):
+        if not _repeats(before, record):
+            yield record
+
+
+def _repeats(before: dict[str, Any], record: dict[str, Any]) -> bool:
+    """Whether this is a call that was not placed because the dial plan has just refused it, which says more."""
+    same = before.get("rule") == record.get("rule")
+    return same and (before.get("event"), record.get("event")) == ("dial_refused", "call_not_placed")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from offhook.protocol.phone_numbers import is_phone_number
+from offhook.protocol.phone_numbers import can_be_called
 from offhook.protocol.speech_options import is_language
 from offhook.service.numbers import region_of
 
@@ -230,8 +230,8 @@ def checked_language(tag: str) -> str:
 
 
 def checked_transfer_target(number: str) -> str:
-    """A number that can be dialled, as a `transfer` takes it."""
-    if not is_phone_number(number):
+    """Somebody who can be called, as a `transfer` takes it."""
+    if not can_be_called(number):
         _refuse(f"'{number}' is not a number that can be dialled.", 'Write it as "+4921155660".')
     return number.strip()
 
