@@ -1,6 +1,7 @@
 """Connections of ours are kept open."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -8,6 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from offhook.transports.sip.admission import Source, Standing
+from offhook.transports.sip.bound_address import BoundAddress
+from offhook.transports.sip.connection_watch import LOOK_EVERY_MS
 from offhook.transports.sip.endpoints import StreamConnection
 from offhook.transports.sip.hop import ConnectionTrouble, Flow, Hop, Send, TlsPeer
 from offhook.transports.sip.streams import PING_EVERY_MS, Doorkeeper, Streams
@@ -24,7 +27,11 @@ class House:
         self.begun: list[asyncio.Task[None]] = []
         self._tasks = tasks
         self._links = 0
-        door = Doorkeeper(self._admits, self._opened, self._knock, self._receive, self._lose)
+        self.strangers = False
+        self.gave_up: list[str] = []
+        door = Doorkeeper(
+            self._admits, self._opened, self._knock, self._receive, self._lose, self._expects, self.gave_up.append
+        )
         self.streams = Streams(door, advertise=None, certificate=None, begin=self._begin, link=self._link)
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
@@ -38,7 +45,10 @@ class House:
         return host == "127.0.0.1"
 
     def _opened(self, connection: StreamConnection) -> bool:
-        return connection.ours
+        return connection.remote[0] == "127.0.0.1"
+
+    def _expects(self, host: str) -> bool:
+        return not self.strangers and host == "127.0.0.1"
 
     def _knock(self, data: bytes, host: str) -> Source | None:
         return Source(host, Standing.ALLOWED) if data else None
@@ -121,3 +131,61 @@ async def test_who_was_found_to_be_one_is_not_taken_for_another(other: TlsPeer) 
         house.streams.close()
         for task in house.begun:
             task.cancel()
+
+
+@asynccontextmanager
+async def connected(house: House) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Somebody connects to us."""
+    address = await house.streams.listen(BoundAddress("tcp", "127.0.0.1", 0))
+    house.streams.advance(0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", address.port)
+    writer.write(OURS)
+    async with asyncio.timeout(5):
+        assert await house.received.get() == OURS
+    yield reader, writer
+    writer.close()
+    house.streams.close()
+
+
+async def test_a_message_that_does_not_end_is_given_up_and_the_connection_with_it() -> None:
+    """A slow one takes a place from others (slowloris), also from an address that may call."""
+    async with asyncio.TaskGroup() as tasks:
+        house = House(tasks)
+        async with connected(house) as (reader, writer):
+            writer.write(b"\r\n\r\nINVITE sip:a SIP/2.0\r\n")
+            assert await reader.readexactly(2) == b"\r\n"
+            house.streams.advance(LOOK_EVERY_MS)
+            assert house.gave_up == []
+            house.streams.advance(2 * LOOK_EVERY_MS)
+            assert house.gave_up == ["127.0.0.1"]
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+
+
+async def test_a_connection_that_rests_between_messages_stays() -> None:
+    """Trunks keep theirs for days, some with half a ping as keep-alive."""
+    async with asyncio.TaskGroup() as tasks:
+        house = House(tasks)
+        async with connected(house) as (reader, writer):
+            writer.write(b"\r\n\r\n\r\n")
+            assert await reader.readexactly(2) == b"\r\n"
+            for look in range(1, 100):
+                house.streams.advance(look * LOOK_EVERY_MS)
+            writer.write(OURS)
+            async with asyncio.timeout(5):
+                assert await house.received.get() == OURS
+        assert house.gave_up == []
+
+
+async def test_a_strangers_connection_that_brings_nothing_is_given_up() -> None:
+    async with asyncio.TaskGroup() as tasks:
+        house = House(tasks)
+        house.strangers = True
+        async with connected(house) as (reader, _):
+            for look in range(1, 4):
+                house.streams.advance(look * LOOK_EVERY_MS)
+            assert house.gave_up == []
+            house.streams.advance(4 * LOOK_EVERY_MS)
+            assert house.gave_up == ["127.0.0.1"]
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""

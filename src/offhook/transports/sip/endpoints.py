@@ -87,7 +87,8 @@ class StreamConnection(asyncio.Protocol):
     """One connection by TCP or TLS, accepted or made. `opened` and `closed` tell the table of connections.
 
     `peer` is who was found at the other end by its certificate: only on TLS, and only when we connected. `pinged` says
-    that a ping of ours is not answered yet, `pongs` that one has been (RFC 5626 3.5.1).
+    that a ping of ours is not answered yet, `pongs` that one has been (RFC 5626 3.5.1). `messages` counts those that
+    were whole.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class StreamConnection(asyncio.Protocol):
         self.peer = peer
         self.remote: tuple[str, int] = ("", 0)
         self.pinged = self.pongs = False
+        self.messages = 0
         self._advertise = advertise
         self._local_port = local_port
         self._knock = knock
@@ -150,7 +152,13 @@ class StreamConnection(asyncio.Protocol):
             else:
                 self._read(framed.data)
 
+    @property
+    def amid_message(self) -> bool:
+        """Whether a part of a message is here, and its rest is not."""
+        return self._framing.amid_message
+
     def _read(self, message: bytes) -> None:
+        self.messages += 1
         source = self._knock(message, self.remote[0])
         if source is not None and self._flow is not None:
             self._receive(message, self._flow, source, True)

@@ -57,7 +57,8 @@ class StreamFraming:
 
     @property
     def amid_message(self) -> bool:
-        return bool(self._buffer)
+        """Whether a part of a message is here; line ends alone are a keep-alive, and may stay half of one."""
+        return bool(self._buffer.strip(PING))
 
     def feed(self, data: bytes) -> list[Framed]:
         """What is complete after these bytes, in order."""

@@ -114,7 +114,15 @@ class SipListener:
         self._arrived: asyncio.Queue[SipLeg | None] = asyncio.Queue()
         self._udp: dict[int, UdpEndpoint] = {}
         self._streams = Streams(
-            Doorkeeper(self._admits, self._connection_opened, self._knock, self._receive, self._disconnected),
+            Doorkeeper(
+                self._admits,
+                self._connection_opened,
+                self._knock,
+                self._receive,
+                self._disconnected,
+                self._expects,
+                self._gave_up,
+            ),
             advertise=advertise,
             certificate=certificate,
             begin=self._begin,
@@ -278,6 +286,13 @@ class SipListener:
             log_refusals(self._door.take_lines())
             return False
         return True
+
+    def _expects(self, host: str) -> bool:
+        return self._door.expects(host, self._now())
+
+    def _gave_up(self, host: str) -> None:
+        self._door.refuse(host, Rule.UNFINISHED, self._now())
+        log_refusals(self._door.take_lines())
 
     def _disconnected(self, address: tuple[str, int], trouble: ConnectionTrouble) -> None:
         """Tell calls and registrations; once everything is closed nobody is left to tell."""

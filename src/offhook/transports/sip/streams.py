@@ -9,8 +9,9 @@ import structlog
 
 from offhook.errors import SettingsInvalid
 from offhook.transports.sip.bound_address import BoundAddress
+from offhook.transports.sip.connection_watch import LOOK_EVERY_MS, ConnectionWatch, Seen
 from offhook.transports.sip.endpoints import Knock, Receive, StreamConnection, bind
-from offhook.transports.sip.hop import DEFAULT_TLS_PORT, ConnectionTrouble, Hop, Ms, Send, TlsPeer
+from offhook.transports.sip.hop import DEFAULT_TLS_PORT, ConnectionTrouble, Hop, Ms, Send, TlsPeer, earliest
 from offhook.transports.sip.tls import HANDSHAKE_WITHIN_S, OwnCertificate, client_context, explained
 
 MAX_CONNECTS: Final = 32
@@ -28,13 +29,16 @@ _log = structlog.get_logger(__name__)
 class Doorkeeper:
     """Whom the connections ask: `admits` before anything is read (a stranger's handshake costs as much as a message),
     `opened` whether a connection may stay; the others take what comes. `lost` hears of the last connection to an
-    address, or of one that could not be made."""
+    address, or of one that could not be made. `expects`: whether an address is that of no stranger; `gave_up` hears of
+    connections that were closed because they were of no use."""
 
     admits: Callable[[str], bool]
     opened: Callable[[StreamConnection], bool]
     knock: Knock
     receive: Receive
     lost: Callable[[tuple[str, int], ConnectionTrouble], None]
+    expects: Callable[[str], bool]
+    gave_up: Callable[[str], None]
 
 
 class Streams:
@@ -68,6 +72,9 @@ class Streams:
         self._peers: dict[str, TlsPeer] = {}
         self._handshakes = 0
         self._closed = False
+        self._watch: Final = ConnectionWatch()
+        self._ping_at: Ms | None = None
+        self._look_at: Ms | None = None
         self.next_deadline: Ms | None = None
 
     @property
@@ -111,14 +118,29 @@ class Streams:
             self._begin(self._connect(hop))
 
     def advance(self, now: Ms) -> None:
-        """Keep the connections open that we made, when it is time."""
-        if self.next_deadline is None:
-            self.next_deadline = now + PING_EVERY_MS
-        elif self.next_deadline <= now:
-            self.next_deadline = now + PING_EVERY_MS
+        """Keep the connections open that we made, and give up those that others made and do not use, when it is
+        time."""
+        if self._ping_at is None or self._look_at is None:
+            self._ping_at, self._look_at = now + PING_EVERY_MS, now + LOOK_EVERY_MS
+        if self._ping_at <= now:
+            self._ping_at = now + PING_EVERY_MS
             for connection in list(self._open.values()):
                 if connection.ours:
                     connection.ping()
+        if self._look_at <= now:
+            self._look_at = now + LOOK_EVERY_MS
+            self._give_up_the_useless()
+        self.next_deadline = earliest((self._ping_at, self._look_at))
+
+    def _give_up_the_useless(self) -> None:
+        theirs = {link: each for link, each in self._open.items() if not each.ours}
+        seen = (
+            Seen(link, each.messages, each.amid_message, not self._door.expects(each.remote[0]))
+            for link, each in theirs.items()
+        )
+        for link in self._watch.overdue(seen):
+            self._door.gave_up(theirs[link].remote[0])
+            theirs[link].abort()
 
     def close(self) -> None:
         """Close everything."""
