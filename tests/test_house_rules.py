@@ -129,6 +129,7 @@ CLOCKS = (
     "transports/media_stream/edge_server.py",
     "transports/media_stream/edge_stream.py",
     "transports/sip/server_location.py",
+    "transports/sip/streams.py",
     "app_links/link_clock.py",
     "control/",
     "service/",

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 from typing import Final, Self
@@ -21,6 +22,7 @@ socket_workers=1
 auto_aliases=no
 listen=udp:127.0.0.1:{port}
 listen=tcp:127.0.0.1:{port}
+{tls_listen}
 mpath="/usr/lib/x86_64-linux-gnu/kamailio/modules/"
 loadmodule "kex.so"
 loadmodule "tm.so"
@@ -40,6 +42,7 @@ modparam("registrar", "min_expires", {min_expires})
 modparam("registrar", "max_expires", {max_expires})
 modparam("auth", "nonce_expire", {nonce_expire})
 modparam("auth", "algorithm", "{algorithm}")
+{tls_settings}
 request_route {{
     if (is_method("REGISTER")) {{
         xlog("L_WARN", "REGISTER $pr from $si:$sp contact <$ct> expires <$hdr(Expires)> algorithm <$aa>\\n");
@@ -74,6 +77,18 @@ request_route {{
 }}
 """
 
+TLS_LISTEN = """
+enable_tls=yes
+listen=tls:127.0.0.1:{port}
+"""
+TLS_SETTINGS = """
+loadmodule "tls.so"
+modparam("tls", "tls_method", "TLSv1.2+")
+modparam("tls", "certificate", "{certificate}")
+modparam("tls", "private_key", "{key}")
+modparam("tls", "ca_list", "{ca}")
+"""
+
 USERNAME: Final = "4921155660"
 PASSWORD: Final = "mellon"  # both sides of it are in this file
 
@@ -86,6 +101,7 @@ class Kamailio:
         algorithm: of its digest, `MD5` or `SHA-256`.
         min_expires, max_expires: what it grants, in seconds.
         nonce_expire: for how many seconds a nonce can be used again.
+        tls: its certificate and key, and the certificates that it trusts: it takes TLS on `tls_port` then.
     """
 
     def __init__(
@@ -96,10 +112,13 @@ class Kamailio:
         min_expires: int = 1,
         max_expires: int = 3600,
         nonce_expire: int = 300,
+        tls: tuple[Path, Path, Path] | None = None,
     ) -> None:
         if shutil.which("kamailio") is None:
             raise RuntimeError("kamailio is missing. Remedy: apt-get install kamailio")
         self.port: Final = free_port()
+        self.tls_port: Final = free_port(socket.SOCK_STREAM)
+        tls_settings = tls and TLS_SETTINGS.format(certificate=tls[0], key=tls[1], ca=tls[2])
         self.lines: list[str] = []
         self._folder = folder
         self._told = asyncio.Condition()
@@ -112,6 +131,8 @@ class Kamailio:
                 min_expires=min_expires,
                 max_expires=max_expires,
                 nonce_expire=nonce_expire,
+                tls_listen=TLS_LISTEN.format(port=self.tls_port) if tls else "",
+                tls_settings=tls_settings or "",
             )
         )
 
@@ -142,10 +163,11 @@ class Kamailio:
         await self._process.wait()
         await self._reading
 
-    def trunk(self, *, name: str = "carrier", password: str = PASSWORD, more: str = "") -> str:
-        """The section for a service that is to register here."""
+    def trunk(self, *, name: str = "carrier", registrar: str = "", password: str = PASSWORD, more: str = "") -> str:
+        """The section for a service that is to register here. `registrar`: by this name instead of its address."""
+        registrar = registrar or f"127.0.0.1:{self.port}"
         return (
-            f'[[trunk]]\nname = "{name}"\nregistrar = "127.0.0.1:{self.port}"\nusername = "{USERNAME}"\n'
+            f'[[trunk]]\nname = "{name}"\nregistrar = "{registrar}"\nusername = "{USERNAME}"\n'
             f'password = "{password}"\n{more}\n'
         )
 

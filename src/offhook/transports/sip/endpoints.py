@@ -121,7 +121,6 @@ class StreamConnection(asyncio.Protocol):
         self._framing = StreamFraming(pongs=ours)
         self._stream: asyncio.Transport | None = None
         self._flow: Flow | None = None
-        self._early = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._stream = stream = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
@@ -133,14 +132,9 @@ class StreamConnection(asyncio.Protocol):
         self._flow = Flow(self.transport, self.link, self.remote, (self._advertise or own[0], self._local_port))
         if not self._opened(self):
             stream.abort()
-            return
-        early, self._early = bytes(self._early), bytearray()
-        self.data_received(early)
 
     def data_received(self, data: bytes) -> None:
-        if self._flow is None:  # what came with the end of the handshake
-            self._early += data
-            return
+        assert self._flow is not None
         for framed in self._framing.feed(data):
             if isinstance(framed, Ping):
                 self.send(PONG)
@@ -160,7 +154,8 @@ class StreamConnection(asyncio.Protocol):
     def _read(self, message: bytes) -> None:
         self.messages += 1
         source = self._knock(message, self.remote[0])
-        if source is not None and self._flow is not None:
+        assert self._flow is not None
+        if source is not None:
             self._receive(message, self._flow, source, True)
 
     def connection_lost(self, exc: Exception | None) -> None:

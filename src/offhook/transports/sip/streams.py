@@ -1,9 +1,10 @@
 """The connections of a listener by TCP and TLS: accepted, made, used again, kept open."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 import structlog
 
@@ -18,6 +19,7 @@ MAX_CONNECTS: Final = 32
 MAX_HANDSHAKES: Final = 64
 CONNECT_WITHIN_S: Final = 5.0
 BACKLOG: Final = 256
+ACCEPT_AGAIN_S: Final = 1.0
 # A NAT forgets a TCP connection after minutes at the earliest (RFC 5626 4.4.1 asks for 95 to 120 s).
 PING_EVERY_MS: Final = 100_000
 MAX_PEERS_REMEMBERED: Final = 4096
@@ -92,13 +94,13 @@ class Streams:
         host, port = sock.getsockname()[:2]
         self._ports[address.transport] = port
 
-        def accepted() -> asyncio.Protocol:
-            if address.transport == "tls":
-                return _Handshake(self)
-            return self._connection("tcp", ours=False)
-
-        loop = asyncio.get_running_loop()
-        self._servers.append(await loop.create_server(accepted, sock=sock, backlog=BACKLOG))
+        if address.transport == "tls":
+            sock.listen(BACKLOG)
+            self._begin(self._accept(sock))
+        else:
+            loop = asyncio.get_running_loop()
+            made = await loop.create_server(lambda: self._connection("tcp", ours=False), sock=sock, backlog=BACKLOG)
+            self._servers.append(made)
         return BoundAddress(address.transport, host, port)
 
     def send(self, send: Send) -> None:
@@ -222,46 +224,36 @@ class Streams:
             ssl_handshake_timeout=HANDSHAKE_WITHIN_S,
         )
 
-    # --- handshakes of those who connect to us
+    # --- those who connect to us by TLS
 
-    def shake_hands(self, transport: asyncio.Transport) -> None:
-        """A connection for TLS has come in: nothing of it is read before it is admitted."""
-        peer = transport.get_extra_info("peername")
-        if self._closed or not peer or self._handshakes >= MAX_HANDSHAKES or not self._door.admits(peer[0]):
-            transport.abort()
-            return
-        self._handshakes += 1
-        self._begin(self._accept_tls(transport))
+    async def _accept(self, listening: socket.socket) -> None:
+        """Take connections for TLS; nothing of one is read before it is admitted."""
+        loop = asyncio.get_running_loop()
+        with listening:
+            while True:
+                try:
+                    accepted, address = await loop.sock_accept(listening)
+                except OSError as error:  # too many open files, most likely
+                    _log.warning("tls_accept_failed", why=str(error), remedy="Raise the limit of open files.")
+                    await asyncio.sleep(ACCEPT_AGAIN_S)
+                    continue
+                if self._handshakes >= MAX_HANDSHAKES or not self._door.admits(address[0]):
+                    accepted.close()
+                    continue
+                self._handshakes += 1
+                self._begin(self._shake_hands(accepted, (address[0], address[1])))
 
-    async def _accept_tls(self, transport: asyncio.Transport) -> None:
+    async def _shake_hands(self, accepted: socket.socket, remote: tuple[str, int]) -> None:
         assert self._certificate is not None
-        connection = self._connection("tls", ours=False)
         loop = asyncio.get_running_loop()
         try:
-            secured = await loop.start_tls(
-                transport,
-                connection,
-                self._certificate.current(),
-                server_side=True,
+            await loop.connect_accepted_socket(
+                lambda: self._connection("tls", ours=False),
+                accepted,
+                ssl=self._certificate.current(),
                 ssl_handshake_timeout=HANDSHAKE_WITHIN_S,
             )
-        except (OSError, TimeoutError) as error:
-            _log.debug("tls_handshake_failed", source=transport.get_extra_info("peername"), why=str(error))
-            transport.abort()
-        else:
-            if secured is not None:
-                connection.connection_made(cast(asyncio.BaseTransport, secured))
+        except OSError as error:
+            _log.debug("tls_handshake_failed", source=remote, why=str(error))
         finally:
             self._handshakes -= 1
-
-
-class _Handshake(asyncio.Protocol):
-    """A connection before its handshake."""
-
-    def __init__(self, streams: Streams) -> None:
-        self._streams: Final = streams
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        stream = cast(asyncio.Transport, transport)
-        stream.pause_reading()
-        self._streams.shake_hands(stream)
