@@ -158,7 +158,7 @@ class Transfer(ActionFields):
 
     type: Literal["transfer"] = "transfer"
     target_phone_number: PhoneNumberText = Field(
-        description="Whom to call, E.164 recommended; also an extension or a `sip:` address, where the service allows it."
+        description="Whom to call, E.164 recommended; also an extension or a `sip:` address, where that is allowed."
     )
     caller_id_name: str = Field(description="The name shown to the target. Empty: the flow's own.")
     caller_id_number: str = Field(description="The number shown to the target. Empty: the flow's own.")
