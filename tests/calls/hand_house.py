@@ -16,7 +16,7 @@ from offhook.app_links.app_link import AnswerCame, AppFact, AppLink
 from offhook.audio.wav import wav_bytes
 from offhook.calls.call_log import CallWatcher, LogSink, MemorySink
 from offhook.calls.call_register import CallRegister
-from offhook.calls.dial_routes import AskedToDial, DialRefused
+from offhook.calls.dial_routes import AskedToDial, DialRefused, Purpose
 from offhook.calls.flow import Calling, Dialled, Flow, WhileItRings
 from offhook.calls.heartbeat import Heartbeat, stopped
 from offhook.calls.media_link import InProcessMediaLink
@@ -120,6 +120,7 @@ class HandHouse:
         answers: what the app answers to each event (JSON in, JSON out).
         words: what the caller says in turns 1, 2, … as the scripted ear hears it.
         receives: how each call that the house places is received.
+        refers: whether the trunk wants callers to be referred instead of bridged.
         settings: changes to the call's settings.
 
     Its dial plan dials every number as it is written, but for those in `forbidden`; `asked` is what it was asked, `out`
@@ -136,6 +137,7 @@ class HandHouse:
         voice: ScriptedSynthesizer | None = None,
         receives: Callable[[Dial], Reception] = lambda _: Reception(),
         while_it_rings: WhileItRings | None = None,
+        refers: bool = False,
         **settings: Any,
     ) -> None:
         self._answers = answers
@@ -151,6 +153,7 @@ class HandHouse:
         self.asked: list[AskedToDial] = []
         self.out: list[AskedToDial] = []
         self.forbidden: set[str] = set()
+        self._refers = refers
         self.apps: list[AppInMemory] = []
         self._begun: list[asyncio.Future[None]] = []
         self.watch: Callable[[Session], CallWatcher | None] = lambda _: None
@@ -191,7 +194,8 @@ class HandHouse:
             return DialRefused("not_listed", asked.target, "no allowed prefix lists it.", "Add it to dial.allow.")
         self.out.append(asked)
         caller = asked.caller_number or self._number
-        return Dial("simulator", asked.target, caller, asked.caller_name, asked.ring_seconds)
+        refer_to = f"sip:{asked.target}@trunk.test" if self._refers and asked.purpose is Purpose.TRANSFER else None
+        return Dial("simulator", asked.target, caller, asked.caller_name, asked.ring_seconds, refer_to=refer_to)
 
     def over(self, asked: AskedToDial) -> None:
         self.out.remove(asked)
@@ -237,8 +241,14 @@ class HandHouse:
         """Let something go on that waits for calls."""
         self._begun.append(asyncio.ensure_future(work))
 
-    async def dial(self, *script: Step, called: str | None = None, caller: str | None = "+491701234567") -> Caller:
-        placed = await self.simulator.call(script, called=called or self._number, caller=caller)
+    async def dial(
+        self,
+        *script: Step,
+        called: str | None = None,
+        caller: str | None = "+491701234567",
+        referral: int | None = 200,
+    ) -> Caller:
+        placed = await self.simulator.call(script, called=called or self._number, caller=caller, referral=referral)
         await self.settle()
         return placed
 

@@ -377,3 +377,43 @@ async def test_a_callee_who_hangs_up_at_once_is_a_transfer_that_ended(tmp_path: 
 
 def test_the_ringing_of_these_tests_is_what_they_say() -> None:
     assert len(ringing(8000)) == 16000
+
+
+# --- the caller's trunk calls the target itself (REFER)
+
+
+async def test_a_referred_caller_who_reaches_the_target_has_left_us(tmp_path: Path) -> None:
+    """Contract D15: a transfer by REFER that succeeded is the end of the session."""
+    async with house_with(transferring(), tmp_path, refers=True) as house:
+        caller = await house.dial()
+        await over(house, caller)
+        assert caller.referred_to == [f"sip:{TARGET}@trunk.test"]
+        assert house.dialler.placed == []
+        assert "TransferHandedOver" in house.facts()
+        assert house.events() == ["session_start", "session_end"]
+
+
+@pytest.mark.parametrize(
+    ("status", "cause"), [(486, "busy"), (480, "no_answer"), (603, "rejected"), (503, "failed"), (None, "no_answer")]
+)
+async def test_a_referred_caller_who_does_not_is_still_with_us(status: int | None, cause: str, tmp_path: Path) -> None:
+    """Contract D15: the conversation goes on, whether the caller's side says why or never says anything."""
+    async with house_with(transferring(timeout=5), tmp_path, refers=True) as house:
+        caller = await house.dial(referral=status)
+        await house.until(lambda: house.events().count("session_start") == 2)
+        again = house.app.received[-1]
+        assert again["transfer_failed"]["cause"] == cause
+        assert again["transfer_failed"].get("sip_code") == status
+        await house.until(lambda: "assistant_speech_ended" in house.events())
+        caller.hang_up()
+        await over(house, caller)
+        assert house.events()[-1] == "session_end"
+
+
+async def test_a_referred_caller_may_hang_up_before_anything_is_said(tmp_path: Path) -> None:
+    async with house_with(transferring(), tmp_path, refers=True) as house:
+        caller = await house.dial(referral=None)
+        await house.until(lambda: bool(caller.referred_to))
+        caller.hang_up()
+        await over(house, caller)
+        assert house.events() == ["session_start", "session_end"]

@@ -97,6 +97,11 @@ class CallRegister:
 
     def _admit(self, leg: CallLeg, tasks: asyncio.TaskGroup) -> None:
         offer = leg.offer
+        if offer.replaces is not None:
+            if not any(call.replace(offer.replaces, leg) for call in self._calls.values()):
+                why = "the call that it would take the place of has no row that another call could be answered on"
+                return self._refuse(leg, 481, "Call Does Not Exist", "replaces", why)
+            return None
         if not self._open:
             return self._refuse(leg, 503, "Service Unavailable", "draining", "the service is being stopped")
         if len(self._calls) >= self._max_calls:

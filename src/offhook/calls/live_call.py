@@ -16,12 +16,14 @@ from offhook.calls.call_log import CallLog
 from offhook.calls.flow import Flow
 from offhook.calls.heartbeat import Heartbeat
 from offhook.calls.key_doubles import KeyDoubles, KeyWay
+from offhook.calls.leg_changes import LegChanges
 from offhook.calls.media_link import MediaLink
 from offhook.calls.obey import Hands, Sound
 from offhook.calls.out_of_turn import OutOfTurn
 from offhook.calls.outcome import Outcome, outcome_of
 from offhook.calls.placed_leg import PlacedLeg, WayOut
 from offhook.calls.tone_while_ringing import is_tone
+from offhook.calls.words_heard import WordsOfCall
 from offhook.conversation.conversation import Conversation
 from offhook.conversation.defaults import CallSettings
 from offhook.conversation.inputs import (
@@ -36,13 +38,10 @@ from offhook.conversation.inputs import (
     DigitPressed,
     DigitSent,
     EndRequested,
-    FinalWords,
     Input,
     Ms,
-    PartialWords,
     PlaybackFinished,
     PlaybackStarted,
-    RecognitionFailed,
     VoiceStarted,
     VoiceStopped,
 )
@@ -62,14 +61,16 @@ from offhook.media.messages import (
 )
 from offhook.protocol.actions import Action
 from offhook.protocol.json_codec import RefusedAction
-from offhook.speech.transcriber import EarFailed, TranscriberStream, WordsHeard
+from offhook.speech.transcriber import TranscriberStream
 from offhook.transports.call_leg import (
     CallLeg,
+    LegAskedToRefer,
     LegConnected,
     LegDigit,
     LegEarlyMedia,
     LegEnded,
     LegFact,
+    LegReferred,
     LegRinging,
     LegTermsChanged,
     PlaysAhead,
@@ -101,7 +102,7 @@ class LiveCall:
     ) -> None:
         self.session: Final = settings.session
         self._placed: Final = leg if isinstance(leg, PlacedLeg) else None
-        self._leg: Final[CallLeg] = leg.leg if isinstance(leg, PlacedLeg) else leg
+        self._leg: CallLeg = leg.leg if isinstance(leg, PlacedLeg) else leg
         self._way_out: Final = way_out
         self._flow: Final = flow
         self._link: Final = link
@@ -115,7 +116,7 @@ class LiveCall:
         self._keys: Final = KeyDoubles()
         self._over: Final = asyncio.Event()
         self._readers: Final[list[asyncio.Task[None]]] = []
-        self._streams: Final[list[TranscriberStream]] = []
+        self._words: Final = WordsOfCall(self._listening, self._settle, self.happened)
         self._apps: Final[list[AppLink]] = []
         self._out_of_turn: Final = OutOfTurn(app_answers=not settings.sends_speech_started)
         self._hands: Hands | None = None
@@ -270,6 +271,7 @@ class LiveCall:
     def _start(self, tasks: asyncio.TaskGroup, links: asyncio.TaskGroup) -> None:
         self._tasks, self._links = tasks, links
         app = self._open_app(None)
+        self._changes = LegChanges(self._link, self._way_out, self._flow, self.session.id, tasks=tasks, note=self._note)
         self._hands = Hands(
             leg=self._leg,
             flow=self._flow,
@@ -286,8 +288,9 @@ class LiveCall:
             session_id=self.session.id,
             way_out=self._way_out,
             placed=self._placed,
+            changes=self._changes,
         )
-        self._read(self._read_leg(self._leg.facts()))
+        self._read(self._read_leg(self._leg, self._leg.facts()))
         self._read(app.warm())
         if self._placed is None:
             self._leg.ring()
@@ -303,19 +306,30 @@ class LiveCall:
         return app
 
     def _listen(self, stream: TranscriberStream) -> None:
-        self._streams.append(stream)
-        self._read(self._read_words(stream))
+        self._readers.append(self._words.listen(stream, self._tasks))
+
+    def _listening(self) -> TranscriberStream | None:
+        return None if self._hands is None or self._hands.sound is None else self._hands.sound.stream
 
     def _key(self, digit: str, way: KeyWay) -> None:
         if self._keys.is_press(digit, way, self.now):
             self.happened(DigitPressed(digit))
 
-    async def _read_leg(self, facts: AsyncIterator[LegFact]) -> None:
+    async def _read_leg(self, leg: CallLeg, facts: AsyncIterator[LegFact]) -> None:
         async for fact in facts:
+            if leg is not self._leg:
+                continue  # another one has taken its place
             match fact:
                 case LegConnected(terms):
                     self._connected(terms)
+                case LegAskedToRefer():
+                    row = None if self._hands is None or self._hands.sound is None else self._hands.sound.row
+                    self._changes.wished(leg, fact, row, self._go_on_with)
+                case LegReferred():
+                    if self._hands is not None and self._hands.transfer is not None:
+                        self._hands.transfer.referred(fact)
                 case LegEnded(cause, sip_code):
+                    self._changes.left(leg)
                     self._outcome = outcome_of(cause, sip_code, connected=self.lease is not None)
                     self.happened(CallerHungUp(cause, sip_code))
                 case LegRinging():
@@ -330,6 +344,21 @@ class LiveCall:
                     self._key(digit, KeyWay.SIGNALLING)
                 case _:
                     assert_never(fact)
+
+    def replace(self, old: CallLeg, new: CallLeg) -> bool:
+        """Another call takes the place of one of this call's legs. False: it is none of this call's, or it cannot."""
+        if self._hands is None or self._hands.sound is None:
+            return False
+        if old is self._leg:
+            return self._changes.take_place(old, new, self._hands.sound.row, self._go_on_with)
+        return self._hands.transfer is not None and self._hands.transfer.replace(old, new)
+
+    def _go_on_with(self, leg: CallLeg, facts: AsyncIterator[LegFact]) -> None:
+        """The caller's leg is this one from now on. Whoever held the old one, the new one listens."""
+        assert self._hands is not None
+        self._leg = self._hands.leg = leg
+        self._read(self._read_leg(leg, facts))
+        self.happened(CallResumed())
 
     def _connected(self, terms: MediaTerms | None) -> None:
         if self._placed is None or self._hands is None or self._hands.connect(terms or self._leg.offer.terms):
@@ -355,24 +384,6 @@ class LiveCall:
                 case _:
                     assert_never(fact)
             self._follow()
-
-    async def _read_words(self, stream: TranscriberStream) -> None:
-        async for heard in stream.heard():
-            current = self._hands is not None and self._hands.sound is not None and self._hands.sound.stream is stream
-            if not current:
-                continue
-            match heard:
-                case WordsHeard(turn, text, final, language):
-                    if final:
-                        self._settle(turn)
-                        self.happened(FinalWords(turn, text, language))
-                    else:
-                        self.happened(PartialWords(turn, text))
-                case EarFailed(turn, reason):
-                    self._settle(turn)
-                    self.happened(RecognitionFailed(turn, reason))
-                case _:
-                    assert_never(heard)
 
     def _settle(self, turn: int) -> None:
         if self._hands is not None and self._hands.sound is not None:
@@ -424,8 +435,7 @@ class LiveCall:
             self._link.close(self.lease)
         if self._placed is not None:
             self._placed.release()
-        for stream in self._streams:
-            await stream.close()
+        await self._words.close()
         for app in self._apps:
             await app.close()
         if self._outcome is not None:

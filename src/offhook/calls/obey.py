@@ -12,6 +12,7 @@ from offhook.calls.assistant_voice import AssistantVoice, wav_as_speech
 from offhook.calls.caller_ear import CallerEar
 from offhook.calls.dial_routes import AskedToDial, Purpose
 from offhook.calls.flow import Flow
+from offhook.calls.leg_changes import LegChanges
 from offhook.calls.media_link import MediaLink, Row
 from offhook.calls.placed_leg import PlacedLeg, WayOut
 from offhook.calls.transfer_leg import TransferLeg
@@ -73,6 +74,7 @@ class Hands:
         recognition: what recognition begins with.
         way_out: places the second leg of a transfer.
         placed: the leg as it was placed, when we have called and not the caller.
+        changes: what to do when a leg gives way to another one; `leg` is the caller's at any time.
     """
 
     def __init__(
@@ -91,8 +93,9 @@ class Hands:
         session_id: str,
         way_out: WayOut,
         placed: PlacedLeg | None,
+        changes: LegChanges,
     ) -> None:
-        self._leg: Final = leg
+        self.leg = leg
         self._flow: Final = flow
         self._app = app
         self._link: Final = link
@@ -105,6 +108,7 @@ class Hands:
         self._session_id: Final = session_id
         self._way_out: Final = way_out
         self._placed: Final = placed
+        self._changes: Final = changes
         self._transfers = 0
         self._loop_task: asyncio.Task[None] | None = None
         self._leaving: str | None = None
@@ -139,6 +143,7 @@ class Hands:
     def tick(self, tick: int) -> None:
         """It is this tick now: do what was put off until it."""
         self._tick = tick
+        self._changes.tick(tick)
         if self.transfer is not None:
             self.transfer.tick(tick)
         self._hang_up_after_the_last_words()
@@ -150,6 +155,7 @@ class Hands:
             self.sound.voice.silence()
         if self.transfer is not None:
             self.transfer.close()
+        self._changes.close()
 
     def connect(self, terms: MediaTerms) -> bool:
         """The call that was placed is answered on these terms. False: there is no row for it, and it is ended."""
@@ -158,7 +164,7 @@ class Hands:
             self._sound_on(self._placed.open(terms))
         except OffhookError as error:
             self._note(str(error))
-            self._leg.hang_up("no_media")
+            self.leg.hang_up("no_media")
             return False
         return True
 
@@ -167,18 +173,18 @@ class Hands:
             return
         silent_since = None if self.sound is None else self.sound.silent_since
         if silent_since is None or self._tick >= silent_since + LAST_WORDS_TICKS:
-            self._leg.hang_up(self._leaving)
+            self.leg.hang_up(self._leaving)
             self._leaving = None
 
     def _answer(self) -> None:
         try:
-            row = self._link.open(self._leg.offer.terms, self._leg.media_socket())
+            row = self._link.open(self.leg.offer.terms, self.leg.media_socket())
         except OffhookError as error:
             self._note(str(error))
-            self._leg.refuse(503, "Service Unavailable", 10)
+            self.leg.refuse(503, "Service Unavailable", 10)
             return
         self._sound_on(row)
-        self._leg.answer(row.host, row.port)
+        self.leg.answer(row.host, row.port)
 
     def _sound_on(self, row: Row) -> None:
         voice = AssistantVoice(self._link, row.lease, row.rate, self._tasks, self._happened)
@@ -189,10 +195,12 @@ class Hands:
         self._transfers += 1
         self.transfer = TransferLeg(
             sound.row,
+            self.leg,
             self._link,
             self._way_out,
             self._flow.while_it_rings,
             self._transfers,
+            self._changes,
             tasks=self._tasks,
             happened=self._happened,
             note=self._note,
@@ -206,7 +214,7 @@ class Hands:
                 caller_number=order.caller_id_number,
                 caller_name=order.caller_id_name,
                 ring_seconds=order.timeout_seconds or self._flow.ring_seconds,
-                came_by=self._leg.offer.trunk,
+                came_by=self.leg.offer.trunk,
             )
         )
 

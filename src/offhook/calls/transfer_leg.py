@@ -5,14 +5,15 @@ not come through here. What the target presses goes to the caller and is nobody 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from enum import Enum, auto
 from typing import Final, assert_never
 
 from offhook.calls.dial_routes import AskedToDial, DialRefused
 from offhook.calls.flow import WhileItRings
+from offhook.calls.leg_changes import LegChanges
 from offhook.calls.media_link import MediaLink, Row
-from offhook.calls.placed_leg import PlacedLeg, WayOut
+from offhook.calls.placed_leg import PlacedLeg, ReferTo, WayOut
 from offhook.calls.tone_while_ringing import ToneWhileRinging
 from offhook.conversation.inputs import (
     DigitSent,
@@ -20,27 +21,39 @@ from offhook.conversation.inputs import (
     TransferAnswered,
     TransferEnded,
     TransferFailed,
+    TransferHandedOver,
     TransferRinging,
 )
 from offhook.errors import OffhookError
-from offhook.media.messages import KeyPressed, MediaTerms, PacketsStopped, RowFact, TelephoneEventSent
+from offhook.media.messages import TICK_MS, KeyPressed, MediaTerms, PacketsStopped, RowFact, TelephoneEventSent
 from offhook.transports.call_leg import (
+    CallLeg,
+    LegAskedToRefer,
     LegConnected,
     LegDigit,
     LegEarlyMedia,
     LegEnded,
     LegFact,
+    LegReferred,
     LegRinging,
     LegTermsChanged,
+    Refers,
 )
 
 CAUSES: Final = frozenset({"no_answer", "busy", "rejected", "failed"})
+_CAUSES_BY_STATUS: Final = {
+    **dict.fromkeys((408, 480, 487), "no_answer"),
+    **dict.fromkeys((486, 600), "busy"),
+    **dict.fromkeys((403, 405, 501, 603), "rejected"),
+}
 
 
 class Far(Enum):
-    """What becomes of the target. LEFT: we have hung up, and nothing that it does counts any more."""
+    """What becomes of the target. REFERRED: the caller's own telephone or carrier calls him. LEFT: we have hung up, and
+    nothing that it does counts any more."""
 
     CALLED = auto()
+    REFERRED = auto()
     RINGING = auto()
     HEARD = auto()
     BRIDGED = auto()
@@ -52,7 +65,8 @@ class TransferLeg:
     """One attempt to connect the caller with somebody else, and the bridge that comes of it.
 
     Args:
-        caller: the caller's row.
+        caller, caller_leg: the caller's row, and his leg, which is told to call the target where his trunk wants that.
+        changes: what to do when the target's telephone asks for somebody else.
         while_it_rings: what the caller hears meanwhile.
         attempt: 1 for the first transfer of a call.
         tasks: the call's task group.
@@ -63,16 +77,20 @@ class TransferLeg:
     def __init__(
         self,
         caller: Row,
+        caller_leg: CallLeg,
         link: MediaLink,
         way_out: WayOut,
         while_it_rings: WhileItRings,
         attempt: int,
+        changes: LegChanges,
         *,
         tasks: asyncio.TaskGroup,
         happened: Callable[[Input], None],
         note: Callable[[str], None],
     ) -> None:
         self._caller: Final = caller
+        self._caller_leg: Final = caller_leg
+        self._changes: Final = changes
         self._link: Final = link
         self._way_out: Final = way_out
         self._tone: Final = ToneWhileRinging(link, caller, while_it_rings, attempt)
@@ -81,7 +99,11 @@ class TransferLeg:
         self._note: Final = note
         self._state = Far.CALLED
         self._placed: PlacedLeg | None = None
-        self._following: asyncio.Task[None] | None = None
+        self._refer: ReferTo | None = None
+        self._refer_until: int | None = None
+        self._ring_ticks = 0
+        self._leg: CallLeg | None = None
+        self._following: Final[list[asyncio.Task[None]]] = []
         self._row: Row | None = None
         self._trouble: str | None = None
 
@@ -99,19 +121,42 @@ class TransferLeg:
 
     def start(self, asked: AskedToDial) -> None:
         """Call the target. `TransferRinging` and `TransferAnswered` follow, or `TransferFailed`; never within this."""
+        may_refer = isinstance(self._caller_leg, Refers)
         try:
-            placed = self._way_out.place(asked)
+            placed = self._way_out.transfer(asked, may_refer=may_refer)
         except OffhookError as error:
             self._over(str(error), TransferFailed("failed"))
             return
         if isinstance(placed, DialRefused):
             self._over(f"transfer: {placed}", TransferFailed("not_allowed"))
             return
-        self._placed = placed
+        if isinstance(placed, ReferTo):
+            self._ask_to_call(placed, asked)
+            return
+        self._placed, self._leg = placed, placed.leg
         offer = placed.leg.offer
         self._note(f"transfer: {offer.called} is called by the trunk {offer.trunk}, call {offer.call_id}")
-        self._following = self._tasks.create_task(self._follow(placed), name="transfer")
+        self._follow(placed.leg, placed.leg.facts())
         self._tone.waits()
+
+    def _ask_to_call(self, refer: ReferTo, asked: AskedToDial) -> None:
+        assert isinstance(self._caller_leg, Refers)
+        self._state, self._refer = Far.REFERRED, refer
+        self._ring_ticks = round(asked.ring_seconds * 1000) // TICK_MS
+        self._note(f"transfer: the caller is referred to {refer.address}")
+        self._caller_leg.refer(refer.address)
+
+    def referred(self, fact: LegReferred) -> None:
+        """What came of it, where the caller's side calls the target itself. Too late, it changes nothing."""
+        if self._state is not Far.REFERRED:
+            return
+        if fact.succeeded:
+            self._over("transfer: the caller has reached the target without us", TransferHandedOver())
+        else:
+            self._over(
+                f"transfer: the caller has not reached the target ({fact.sip_code})",
+                TransferFailed(_cause_of(fact.sip_code), fact.sip_code),
+            )
 
     def send_digit(self, digit: str) -> None:
         """Press a key on the target's leg; `DigitSent` follows."""
@@ -124,21 +169,26 @@ class TransferLeg:
             return
         self._state = Far.LEFT
         self._tone.stop()
-        if self._placed is not None:
-            self._placed.leg.hang_up(cause)
+        if self._leg is not None:
+            self._leg.hang_up(cause)
 
     def close(self) -> None:
         """The call is over: let go of everything."""
         self.hang_up("call_over")
-        if self._following is not None:
-            self._following.cancel()
+        for task in self._following:
+            task.cancel()
         self._let_go()
 
     # --- what happens
 
     def tick(self, tick: int) -> None:
-        """Each tick: the tone goes on."""
+        """Each tick: the tone goes on; a caller who was referred is waited for no longer than it may ring."""
         self._tone.tick(tick)
+        if self._state is Far.REFERRED:
+            if self._refer_until is None:
+                self._refer_until = tick + self._ring_ticks
+            elif tick >= self._refer_until:
+                self._over("transfer: nothing was said of the target in time", TransferFailed("no_answer"))
 
     def take(self, fact: RowFact) -> None:
         """A fact of the target's row."""
@@ -152,11 +202,22 @@ class TransferLeg:
             case _:
                 pass
 
-    async def _follow(self, placed: PlacedLeg) -> None:
-        async for fact in placed.leg.facts():
-            self._take(fact, placed)
+    def replace(self, old: CallLeg, new: CallLeg) -> bool:
+        """Another call takes the place of the target's leg. False: it is not this one, or cannot be."""
+        if old is not self._leg or self._row is None or not self.bridged:
+            return False
+        return self._changes.take_place(old, new, self._row, self._follow)
 
-    def _take(self, fact: LegFact, placed: PlacedLeg) -> None:
+    def _follow(self, leg: CallLeg, facts: AsyncIterator[LegFact]) -> None:
+        self._leg = leg
+        self._following.append(self._tasks.create_task(self._read(leg, facts), name="transfer"))
+
+    async def _read(self, leg: CallLeg, facts: AsyncIterator[LegFact]) -> None:
+        async for fact in facts:
+            if leg is self._leg:
+                self._take(fact, leg)
+
+    def _take(self, fact: LegFact, leg: CallLeg) -> None:
         if self._state is Far.LEFT:
             if isinstance(fact, LegEnded):
                 self._let_go()
@@ -165,11 +226,11 @@ class TransferLeg:
             case LegRinging():
                 self._ringing()
             case LegEarlyMedia(terms):
-                if self._open(placed, terms):
+                if self._open(terms):
                     self._state = Far.HEARD
                     self._link.play_from(self._caller.lease, self.lease)
             case LegConnected(terms):
-                if self._open(placed, terms or placed.leg.offer.terms):
+                if self._open(terms or leg.offer.terms):
                     self._bridge()
             case LegTermsChanged(terms, held):
                 if self._row is not None:
@@ -178,7 +239,12 @@ class TransferLeg:
             case LegDigit(digit):
                 if self.bridged:
                     self._link.send_digit(self._caller.lease, digit)
+            case LegAskedToRefer():
+                self._changes.wished(leg, fact, self._row if self.bridged else None, self._follow)
+            case LegReferred():
+                pass  # nobody asks a target to call somebody else
             case LegEnded(cause, sip_code):
+                self._changes.left(leg)
                 self._ended(cause, sip_code)
             case _:
                 assert_never(fact)
@@ -197,19 +263,20 @@ class TransferLeg:
         self._link.play_from(self._row.lease, self._caller.lease)
         self._happened(TransferAnswered())
 
-    def _open(self, placed: PlacedLeg, terms: MediaTerms) -> bool:
+    def _open(self, terms: MediaTerms) -> bool:
         """Have a row on these terms. False: there is none, and the target is left."""
         self._tone.stop()
         if self._row is not None and self._row.rate == terms.codec.rate:
             self._link.change_terms(self._row.lease, terms)
             return True
         self._close_row()
+        assert self._placed is not None
         try:
-            self._row = placed.open(terms)
+            self._row = self._placed.open(terms)
         except OffhookError as error:
             self._note(f"transfer: {error}")
             self._trouble = "failed"
-            placed.leg.hang_up("no_media")
+            self._placed.leg.hang_up("no_media")
             return False
         return True
 
@@ -225,16 +292,20 @@ class TransferLeg:
         self._link.rearm_voice(self._caller.lease)
         self._happened(TransferFailed(self._trouble or known, None if self._trouble else sip_code))
 
-    def _over(self, why: str, failed: TransferFailed) -> None:
+    def _over(self, why: str, how: TransferFailed | TransferHandedOver) -> None:
         self._state = Far.OVER
+        self._let_go()
         self._note(why)
-        self._happened(failed)
+        self._happened(how)
 
     def _let_go(self) -> None:
         self._tone.stop()
         self._close_row()
         if self._placed is not None:
             self._placed.release()
+        if self._refer is not None:
+            self._refer.over()
+            self._refer = None
 
     def _close_row(self) -> None:
         if self._row is not None:
@@ -244,3 +315,8 @@ class TransferLeg:
                 self._note(f"transfer: line: {line}")
             self._link.close(self._row.lease)
             self._row = None
+
+
+def _cause_of(status: int | None) -> str:
+    """What a status that a referred caller's side reports means (D15)."""
+    return _CAUSES_BY_STATUS.get(status or 0, "failed")

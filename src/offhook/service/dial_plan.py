@@ -105,7 +105,12 @@ class DialPlan:
             caller=self._caller(asked, flow, trunk),
             caller_name=asked.caller_name,
             ring_seconds=asked.ring_seconds,
+            refer_to=_address_at(target, trunk) if self._refers(asked, trunk) else None,
         )
+
+    def _refers(self, asked: AskedToDial, trunk: Trunk) -> bool:
+        """Whether the caller's own trunk shall call the target."""
+        return trunk.transfer == "refer" and asked.purpose is Purpose.TRANSFER and asked.came_by == trunk.name
 
     def _trunk(self, flow: Flow, asked: AskedToDial) -> Trunk | DialRefused:
         """The flow's own; a transfer goes out by the trunk that the caller came by, anything else by the first."""
@@ -139,6 +144,16 @@ class DialPlan:
                 remedy=f'To allow it, add "{wanted}" to caller_ids of trunk[{trunk.name}].',
             )
         return None if own is None else _number_written(own, trunk)
+
+
+def _address_at(target: Public | Local | Address, trunk: Trunk) -> str:
+    """The target as an address that the trunk can call."""
+    written = _written(target, trunk)
+    if written.startswith(("sip:", "sips:")):
+        return written
+    where = trunk.proxy or trunk.registrar
+    assert where is not None, "a trunk that dials has one of them"
+    return f"sip:{written}@{where}"
 
 
 def lists_of(settings: Settings, flow: Flow) -> CallLists:

@@ -77,6 +77,9 @@ class Trunk(Section):
     """What calls by it are offered in. None: `sip.codecs`."""
     srtp: Literal["off", "accept", "offer", "require"] | None = None
     """Whether media of its calls is encrypted, as `sip.srtp`. None: as there."""
+    transfer: Literal["bridge", "refer"] = "bridge"
+    """What becomes of callers who came by it and are transferred: `bridge` calls the target from here and connects
+    both; `refer` asks the trunk to call the target itself (SIP REFER), which frees the line here."""
     follow_redirects: bool = False
     """Call where it redirects a call to (3xx), within its own domain; for telephone systems that are trusted with
     that, as nobody looks at the new number. `false`: such a call fails."""

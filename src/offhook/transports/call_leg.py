@@ -18,7 +18,8 @@ class Offer:
     """A call that rings, or that is placed. Numbers are as they came (`+49…`, `0211…`, `alice`), `caller` None when
     withheld. `terms` of a call that came in are already negotiated, but for our own port; a call that is placed has its
     terms with `LegEarlyMedia` and `LegConnected`. `trunk`: the name of the trunk it came by or goes by; `user`: who has
-    signed in for it, so that `caller` is a number of this user's."""
+    signed in for it, so that `caller` is a number of this user's. `replaces`: the leg that this one takes the place of
+    (RFC 3891); its terms are of the same sampling rate."""
 
     transport: str
     called: str
@@ -30,12 +31,15 @@ class Offer:
     headers: dict[str, str] = field(default_factory=dict)
     trunk: str | None = None
     user: str | None = None
+    replaces: "CallLeg | None" = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Dial:
     """A call to place, by a trunk. `target` is written as this trunk dials it (`+49…`, `0211…`, an extension), or is a
-    whole `sip:` address. `caller` None withholds the number. Given up after `ring_seconds` without an answer."""
+    whole `sip:` address. `caller` None withholds the number. Given up after `ring_seconds` without an answer. `rate`:
+    offer codecs of this sampling rate only (Hz). `refer_to`: the trunk wants a caller who came by it to be referred
+    to this address instead (contract D15)."""
 
     trunk: str
     target: str
@@ -43,6 +47,8 @@ class Dial:
     caller_name: str
     ring_seconds: float
     headers: dict[str, str] = field(default_factory=dict)
+    rate: int | None = None
+    refer_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,26 @@ class LegDigit:
     digit: str
 
 
-LegFact: TypeAlias = LegConnected | LegRinging | LegEarlyMedia | LegEnded | LegTermsChanged | LegDigit
+@dataclass(frozen=True, slots=True)
+class LegReferred:
+    """What came of `refer`: the far end has reached the target, and the leg may end now; or it has not, and why."""
+
+    succeeded: bool
+    sip_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LegAskedToRefer:
+    """The far end wants us to talk to somebody else instead (SIP REFER), and waits for `answer_refer`. `replaces`: the
+    call of the target's to take over (RFC 3891), as a header would write it."""
+
+    target: str
+    replaces: str | None = None
+
+
+LegFact: TypeAlias = (
+    LegConnected | LegRinging | LegEarlyMedia | LegEnded | LegTermsChanged | LegDigit | LegReferred | LegAskedToRefer
+)
 
 
 class CallLeg(Protocol):
@@ -125,6 +150,18 @@ class PlaysAhead(Protocol):
 
     def playback_cut(self) -> None:
         """An utterance was cut: what was sent of it and not played yet shall not be heard any more."""
+
+
+@runtime_checkable
+class Refers(Protocol):
+    """A leg that can be told, and can tell us, to talk to somebody else (SIP REFER, RFC 3515)."""
+
+    def refer(self, target: str) -> None:
+        """Ask the far end to call `target` (a `sip:` address) instead of us. `LegReferred` follows, in any state."""
+
+    def answer_refer(self, status: int) -> None:
+        """How the wish of `LegAskedToRefer` goes, as a SIP status: 180 on the way, then once 200 or why not. Nothing,
+        when there is no such wish."""
 
 
 class Listener(Protocol):

@@ -47,6 +47,7 @@ class Caller:
         ssrc: of its stream.
         record: whether `recording` will have something to give.
         audible_above_dbfs: what is below this level counts as silence.
+        referral: what comes of it when it is told to call somebody else (SIP REFER), as a status; None: it never says.
         make_leg: the leg that it shows to the house: that of a caller, or of somebody who is called.
     """
 
@@ -58,10 +59,13 @@ class Caller:
         ssrc: int,
         record: bool,
         audible_above_dbfs: float,
+        referral: int | None = 200,
         make_leg: Callable[[Offer, socket.socket, FarEnd], LegOfFarEnd] = SimulatorLeg,
     ) -> None:
         self.rate: Final = offer.terms.codec.rate
         self._voice = voice
+        self._referral = referral
+        self.referred_to: Final[list[str]] = []
         self._terms = offer.terms
         self._frame = self.rate * TICK_MS // 1000
         self._silence: Final = np.zeros(self._frame, np.int16)
@@ -205,6 +209,11 @@ class Caller:
         self._connected.set()
         self._obey_signals()
         self._settle()
+
+    def be_referred(self, target: str) -> int | None:
+        """Told to call somebody else: it is written down, and comes to what was said beforehand."""
+        self.referred_to.append(target)
+        return self._referral
 
     def be_over(self, ending: CallEnding) -> None:
         self._ending = ending

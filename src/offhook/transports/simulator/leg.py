@@ -8,7 +8,16 @@ from enum import Enum, auto
 from typing import Protocol
 
 from offhook.media.messages import MediaTerms
-from offhook.transports.call_leg import CallLeg, LegConnected, LegDigit, LegEnded, LegFact, LegTermsChanged, Offer
+from offhook.transports.call_leg import (
+    CallLeg,
+    LegConnected,
+    LegDigit,
+    LegEnded,
+    LegFact,
+    LegReferred,
+    LegTermsChanged,
+    Offer,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,9 @@ class FarEnd(Protocol):
 
     def be_over(self, ending: CallEnding) -> None:
         """The call is over, whoever ended it."""
+
+    def be_referred(self, target: str) -> int | None:
+        """It is told to call somebody else. The status of what came of it; None: it never says."""
 
 
 class LegState(Enum):
@@ -111,6 +123,14 @@ class SimulatorLeg:
         self._far_end.exchange()
         if self._state is not LegState.ENDED:
             self._end(CallEnding(cause, by_caller=False))
+
+    def refer(self, target: str) -> None:
+        status = self._far_end.be_referred(target) if self._state is LegState.CONNECTED else 481
+        if status is not None:
+            self._facts.put_nowait(LegReferred(200 <= status < 300, status))
+
+    def answer_refer(self, status: int) -> None:
+        """A simulated caller has no such wish."""
 
     async def facts(self) -> AsyncIterator[LegFact]:
         while True:

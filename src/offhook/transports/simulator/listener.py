@@ -57,6 +57,7 @@ class SimulatorListener:
         telephone_events: bool = True,
         record: bool = True,
         audible_above_dbfs: float = -50.0,
+        referral: int | None = 200,
     ) -> Caller:
         """Place a call; its texts are made into speech first. The caller does the steps of `script`, then stays on the
         line, silent, for steps by `Caller.do`.
@@ -68,6 +69,8 @@ class SimulatorListener:
             telephone_events: whether keys go as RFC 4733 events; else by signalling, as `LegDigit`.
             record: whether both sides are kept (64 kB a second wideband).
             audible_above_dbfs: what the caller takes for silence lies below; raise it where music plays.
+            referral: what comes of it when the caller is told to call somebody else, as a SIP status; None: nothing is
+                ever said of it.
 
         Raises:
             OffhookError: `simulator_not_listening`, before `start` and after `stop`; and as `made_ready`.
@@ -95,6 +98,7 @@ class SimulatorListener:
             ssrc=_SSRC + self._placed,
             record=record,
             audible_above_dbfs=audible_above_dbfs,
+            referral=referral,
         )
         self._callers = [each for each in self._callers if each.ending is None] + [placed]
         for step in steps:
