@@ -17,7 +17,8 @@ from offhook.media.rtp import Mask, Numbers
 from offhook.media.shared_audio import Rows
 from offhook.media.wire import arrived_ns
 
-SAMPLE_EVERY_TICKS: Final = 32
+SAMPLE_EVERY_TICKS: Final = 64
+"""A power of two."""
 JITTER_UNIT: Final = 16
 """Jitter is counted in 1/16 of a unit of the timestamp (RFC 3550 A.8)."""
 _LARGEST_STEP_SECONDS: Final = 2
@@ -84,6 +85,10 @@ class Reception:
     def _take_one_each(self, rows: Rows, sequence: Numbers, late: Mask) -> None:
         highest, window = self._highest[rows], self._window[rows]
         step = ((sequence - highest + _HALF) & 0xFFFF) - _HALF
+        if (step == 1).all() and not late.any():
+            self._window[rows] = np.left_shift(window, _ONE) | _ONE
+            self._highest[rows] = highest + 1
+            return
         newer = step > 0
         bit = np.left_shift(_ONE, np.clip(-step, 0, _WINDOW - 1).astype(np.uint64))
         moved = np.left_shift(window, np.clip(step, 0, _WINDOW - 1).astype(np.uint64))
@@ -106,8 +111,8 @@ class Reception:
         tick: int,
     ) -> None:
         """Measure the rows whose turn it is, by the last packet of each; `audible`: its timestamp is that of audio."""
-        due = np.flatnonzero((rows + tick) % SAMPLE_EVERY_TICKS == 0)
-        for row, k in dict(zip(rows[due].tolist(), due.tolist(), strict=True)).items():
+        due = np.flatnonzero((rows + tick) & (SAMPLE_EVERY_TICKS - 1) == 0).tolist()
+        for row, k in {int(rows[k]): k for k in due}.items():
             arrived = arrived_ns(sockets[row].fileno()) if audible[k] else None
             if arrived is not None:
                 self._measure(row, arrived, int(timestamp[k]), terms[row].codec.clock)
@@ -121,6 +126,6 @@ class Reception:
         difference = abs((arrived - last[0]) * clock // 1_000_000_000 - written)
         if difference > clock * _LARGEST_STEP_SECONDS:
             return
-        self._samples[row] += 1
-        jitter = int(self._jitter[row])
-        self._jitter[row] = jitter + (difference * JITTER_UNIT - jitter) // min(int(self._samples[row]), JITTER_UNIT)
+        samples, jitter = int(self._samples[row]) + 1, int(self._jitter[row])
+        self._samples[row] = samples
+        self._jitter[row] = jitter + (difference * JITTER_UNIT - jitter) // min(samples, JITTER_UNIT)

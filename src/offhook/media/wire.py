@@ -52,16 +52,16 @@ class _Inbox:
         self.data: Final = np.zeros((BATCH, LARGEST_PACKET), np.uint8)
         self.views: Final = [row.data for row in self.data]
         self.rows: Final[list[int]] = []
-        self.got: Final[list[tuple[int, Source]]] = []
+        self.sizes: Final[list[int]] = []
+        self.sources: list[Source] = []
 
     def empty(self) -> Arrivals:
         """What has been collected; the next batch begins."""
-        n = len(self.rows)
-        sizes, sources = zip(*self.got, strict=True)
-        arrivals = Arrivals(np.array(self.rows, np.intp), np.array(sizes, np.int64), list(sources), self.data[:n])
+        rows, sizes, sources = np.array(self.rows, np.intp), np.array(self.sizes, np.int64), self.sources
         self.rows.clear()
-        self.got.clear()
-        return arrivals
+        self.sizes.clear()
+        self.sources = []
+        return Arrivals(rows, sizes, sources, self.data[: len(rows)])
 
 
 class Inlets:
@@ -120,12 +120,14 @@ class Inlets:
                 try:
                     if descriptor in settled:
                         receive_settled, source = settled[descriptor]
-                        inbox.got.append((receive_settled(view), source))
+                        size = receive_settled(view)
                     else:
-                        inbox.got.append(receive(view))
+                        size, source = receive(view)
                 except OSError:
                     self._failed(descriptor, events)
                     continue
+                inbox.sizes.append(size)
+                inbox.sources.append(source)
                 inbox.rows.append(row)
                 taken += 1
                 if len(inbox.rows) == BATCH:
