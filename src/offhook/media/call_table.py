@@ -6,6 +6,7 @@ own arrays; this file moves what they make from one to the next, in the order of
 
 import socket
 from ipaddress import ip_address
+from operator import eq
 from typing import Final
 
 import numpy as np
@@ -211,9 +212,7 @@ class CallTable:
         rows, sources = arrivals.rows, arrivals.sources
         packets = parse(arrivals.data, arrivals.sizes)
         locked = self._lock.sources
-        from_known = np.fromiter(
-            (source == locked[row] for source, row in zip(sources, rows.tolist(), strict=True)), np.bool_, len(rows)
-        )
+        from_known = np.fromiter(map(eq, sources, map(locked.__getitem__, rows.tolist())), np.bool_, len(rows))
         kinds = self._kinds[rows, packets.payload_type]
         valid = packets.valid & wanted
         known = valid & self._lock.known(rows, packets.ssrc, from_known)
