@@ -6,7 +6,7 @@ from typing import Any
 
 from offhook.transports.call_leg import Dial, LegFact
 from offhook.transports.sip.account import Path
-from offhook.transports.sip.call import FindWay, Happened, WayFailed
+from offhook.transports.sip.call_effects import FindWay, Happened, WayFailed
 from offhook.transports.sip.client_side import Noted
 from offhook.transports.sip.hop import Flow, Hop, Ms, Send
 from offhook.transports.sip.message import SipRequest, SipResponse, parse_message

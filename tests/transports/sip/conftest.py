@@ -12,7 +12,8 @@ import pytest
 
 from offhook.transports.call_leg import CallLeg, LegEnded, LegFact
 from offhook.transports.sip.admission import Source, Standing
-from offhook.transports.sip.call import Call, Happened
+from offhook.transports.sip.call import Call
+from offhook.transports.sip.call_effects import Happened
 from offhook.transports.sip.client_side import Noted
 from offhook.transports.sip.framing import Framed, StreamFraming, Whole
 from offhook.transports.sip.hop import Flow, Ms, Send

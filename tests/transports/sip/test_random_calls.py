@@ -31,6 +31,7 @@ REQUESTS = {
     "ack with an answer": ("ACK", AUDIO),
     "bye": ("BYE", ""),
     "info": ("INFO", ""),
+    "prack": ("PRACK", ""),
 }
 STEPS = st.one_of(
     st.sampled_from([*ORDERS, *REQUESTS, "cancel", "dial again", "answer our bye"]),

@@ -12,6 +12,8 @@ Read first: `user_agent` (what happens to a message), then `call` (what happens 
     transaction     RFC 3261 section 17, RFC 6026             invite_client_transaction    its figure 5
     placed_identity, call_outcome    what an INVITE of ours says, and what its refusal means
     client_request  ACK and CANCEL of our INVITEs             dialog      RFC 3261 section 12
+    call_effects    what a call wants done                    unacknowledged    our 200s that wait for their ACK
+    session_timer   RFC 4028                                  reliable_provisional    RFC 3262
     orders          what the house wants of a call            bound_address    where it listens
     message         RFC 3261 section 7, tolerant              framing     messages out of a TCP stream
     header_fields   one header value, strict then tolerant    response    answers to requests

@@ -7,29 +7,31 @@ How a call comes to be confirmed is in `incoming_call` and `outgoing_call`. `han
 """
 
 import secrets
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final
 
 from offhook.media.messages import MediaTerms
-from offhook.transports.call_leg import LegDigit, LegEnded, LegFact, LegTermsChanged, Offer
+from offhook.transports.call_leg import LegDigit, LegEnded, LegTermsChanged, Offer
 from offhook.transports.sip.body import UnsupportedBody, key_in, session_description_in
+from offhook.transports.sip.call_effects import CallEffect, ClientTransaction, Happened, RequestBegan
+from offhook.transports.sip.call_outcome import NOT_UNDERSTOOD, NOTHING_CAME
 from offhook.transports.sip.dialog import Dialog, DialogId
-from offhook.transports.sip.hop import Flow, Hop, Ms, Send, earliest
+from offhook.transports.sip.digest import DigestClient, Verdict
+from offhook.transports.sip.hop import Flow, Ms, Send, earliest
 from offhook.transports.sip.invite_client_transaction import InviteClientTransaction
-from offhook.transports.sip.message import SipRequest, SipResponse
+from offhook.transports.sip.message import SipMessage, SipRequest, SipResponse
 from offhook.transports.sip.offer_answer import MediaSession, NotAcceptable
-from offhook.transports.sip.response import ALLOW, build_response, capabilities, response_hop
-from offhook.transports.sip.transaction import T1, T2, Key, NonInviteClientTransaction, ServerTransaction
-
-if TYPE_CHECKING:
-    from offhook.transports.sip.outgoing_call import OutgoingCall
+from offhook.transports.sip.response import ALLOW, SUPPORTED, build_response, capabilities, response_hop
+from offhook.transports.sip.session_timer import SessionTimer
+from offhook.transports.sip.transaction import Key, NonInviteClientTransaction, ServerTransaction
+from offhook.transports.sip.unacknowledged import UnacknowledgedOks
 
 MAX_UNACKNOWLEDGED: Final = 4
 SDP: Final = "application/sdp"
+# Before a refresh that met an offer of the peer is tried again.
+BUSY_MS: Final = 1000
+GLARE_MS: Final = 2100
 UNSPECIFIED: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 -- compared, not bound
-
-ClientTransaction: TypeAlias = InviteClientTransaction | NonInviteClientTransaction
 
 
 class CallState(StrEnum):
@@ -39,77 +41,24 @@ class CallState(StrEnum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Happened:
-    """A fact of this call, for its leg."""
-
-    call: "Call"
-    fact: LegFact
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RequestBegan:
-    """The call has sent a request of its own; what comes of it goes to `responded`, `timed_out` or `unreachable`."""
-
-    call: "Call"
-    transaction: ClientTransaction
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RequestOver:
-    """The call expects nothing more of this request of its own."""
-
-    call: "Call"
-    transaction: ClientTransaction
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DialogMade:
-    """Requests of this dialog are for the call."""
-
-    call: "Call"
-    id: DialogId
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FindWay:
-    """A call that is placed wants to know the ways to its trunk."""
-
-    call: "OutgoingCall"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WayFailed:
-    """This server of a trunk is silent, cannot be reached or is busy: for a while others come first."""
-
-    hop: Hop
-
-
-CallEffect: TypeAlias = Send | Happened | RequestBegan | RequestOver | DialogMade | FindWay | WayFailed
-
-
-@dataclass(slots=True)
-class _UnacknowledgedOk:
-    """A 200 to an INVITE, repeated until its ACK comes (RFC 3261 13.3.1.4), on TCP too: a proxy may lose it."""
-
-    data: bytes
-    hop: Hop
-    interval: Ms
-    again_at: Ms
-    give_up_at: Ms
-
-
 class Call:
     """One call. Of its parts only `offer`, `dialog`, `state`, `over` are for others to read."""
 
     offer: Offer
 
-    def __init__(self, dialog: Dialog, session: MediaSession) -> None:
+    def __init__(
+        self, dialog: Dialog, session: MediaSession, timer: SessionTimer, digest: DigestClient | None = None
+    ) -> None:
         self.dialog = dialog
         self.state = CallState.RINGING
         self._session = session
-        self._unacknowledged: dict[int, _UnacknowledgedOk] = {}
+        self._unacknowledged = UnacknowledgedOks()
         self._unanswered: set[Key] = set()
+        self._timer = timer
+        self._digest = digest
+        self._peer_takes_updates = False
+        self._refreshing: tuple[Key, int] | None = None
+        self._refresh_ack: tuple[Key, Send] | None = None
         self._bye_after_ack = False
         self._offered_in: int | None = None
 
@@ -120,7 +69,8 @@ class Call:
 
     @property
     def next_deadline(self) -> Ms | None:
-        return earliest(min(ok.again_at, ok.give_up_at) for ok in self._unacknowledged.values())
+        timer = self._timer.next_deadline if self.state is CallState.CONFIRMED else None
+        return earliest((self._unacknowledged.next_deadline, timer))
 
     @property
     def over(self) -> bool:
@@ -142,7 +92,7 @@ class Call:
     def acknowledged(self, ack: SipRequest, now: Ms) -> tuple[CallEffect, ...]:
         """ACK for a 200 of ours, with the answer to our offer when the INVITE brought none."""
         sequence = ack.cseq.sequence
-        if self._unacknowledged.pop(sequence, None) is None:
+        if not self._unacknowledged.acknowledged(sequence):
             return ()
         if self._bye_after_ack:
             self._bye_after_ack = False
@@ -168,19 +118,27 @@ class Call:
             return self._take_update(request, flow, transaction, now)
         if request.method == "INFO":
             return self._take_info(request, flow, transaction, now)
+        if request.method == "PRACK":
+            return self._take_prack(request, flow, transaction, now)
         return self._reply(request, flow, transaction, 200, now, headers=capabilities())
 
     def responded(self, key: Key, response: SipResponse, flow: Flow, now: Ms) -> tuple[CallEffect, ...]:
         """A response to a request of ours; of requests other than INVITE only the final one."""
-        del response, flow, now
+        if self._refresh_ack is not None and self._refresh_ack[0] == key:
+            return (self._refresh_ack[1],) if 200 <= response.status < 300 else ()
+        if response.status < 200:
+            return ()
         self._unanswered.discard(key)
+        if self._refreshing is not None and self._refreshing[0] == key:
+            return self._refresh_answered(self._refreshing[1], response, flow, now)
         return ()
 
     def timed_out(self, key: Key, now: Ms) -> tuple[CallEffect, ...]:
         """Timer B or F: nothing came in answer to a request of ours."""
-        del now
         self._unanswered.discard(key)
-        return ()
+        if self._refreshing is None or self._refreshing[0] != key or self.state is not CallState.CONFIRMED:
+            return ()
+        return self._peer_is_gone(NOTHING_CAME, now)
 
     def unreachable(self, key: Key, now: Ms) -> tuple[CallEffect, ...]:
         """There is no way to where a request of ours was to go; treated as an answer of 503 (RFC 3261 8.1.3.1)."""
@@ -188,15 +146,116 @@ class Call:
 
     def advance(self, now: Ms) -> tuple[CallEffect, ...]:
         """Repeat what must be repeated; give up on what never came."""
-        if any(ok.give_up_at <= now for ok in self._unacknowledged.values()):
+        if self._unacknowledged.lapsed(now):
             return (*self._send_bye(now), *self._end("no_ack"))
-        effects: list[CallEffect] = []
-        for ok in self._unacknowledged.values():
-            if ok.again_at <= now:
-                ok.interval = min(2 * ok.interval, T2)
-                ok.again_at = now + ok.interval
-                effects.append(Send(ok.data, ok.hop))
-        return tuple(effects)
+        return (*self._unacknowledged.due(now), *self._keep_session(now))
+
+    # --- the session timer
+
+    def _keep_session(self, now: Ms) -> tuple[CallEffect, ...]:
+        timer = self._timer
+        if self.state is not CallState.CONFIRMED:
+            return ()
+        if timer.end_at is not None and timer.end_at <= now:
+            return self._peer_is_gone(NOTHING_CAME, now)
+        if timer.refresh_at is None or timer.refresh_at > now:
+            return ()
+        if self._session.offer_pending or self._unacknowledged:
+            timer.postpone(BUSY_MS, now)
+            return ()
+        if self._digest is not None:
+            self._digest.begin()
+        return self._refresh(now)
+
+    def _refresh(self, now: Ms) -> tuple[CallEffect, ...]:
+        """UPDATE, or a re-INVITE to who knows no UPDATE (RFC 4028 section 7.4)."""
+        self._timer.refreshing(now)
+        method = "UPDATE" if self._peer_takes_updates else "INVITE"
+        credentials = self._digest.headers(method, self.dialog.remote_target) if self._digest else []
+        headers = [
+            ("Contact", self.dialog.contact),
+            ("Allow", ALLOW),
+            ("Supported", SUPPORTED),
+            *self._timer.asked(refresher="uac"),
+            *credentials,
+        ]
+        transaction: ClientTransaction
+        if method == "UPDATE":
+            branch, data, hop = self.dialog.build_request(method, headers)
+            transaction = NonInviteClientTransaction(branch, method, data, hop)
+        else:
+            branch, data, hop = self.dialog.build_request(method, headers, (SDP, self._session.offer()))
+            transaction = InviteClientTransaction(branch, data, hop)
+        self._refreshing = (transaction.key, self.dialog.local_sequence)
+        return self._begin(transaction, now)
+
+    def _refresh_answered(self, sequence: int, response: SipResponse, flow: Flow, now: Ms) -> tuple[CallEffect, ...]:
+        assert self._refreshing is not None
+        key, self._refreshing = self._refreshing[0], None
+        by_invite = key[-1] == "INVITE"
+        if 200 <= response.status < 300:
+            return self._refreshed(key, sequence if by_invite else None, response, flow, now)
+        if by_invite:
+            self._session.offer_pending = False
+        if self.state is not CallState.CONFIRMED:
+            return ()
+        return self._not_refreshed(response, now)
+
+    def _refreshed(
+        self, key: Key, acknowledges: int | None, response: SipResponse, flow: Flow, now: Ms
+    ) -> tuple[CallEffect, ...]:
+        """A 2xx; that of a re-INVITE is acknowledged and answers our offer."""
+        effects: tuple[CallEffect, ...] = ()
+        before = self._session.terms
+        self.dialog.refresh(response, flow)
+        usable = True
+        if acknowledges is not None:
+            ack = Send(*self.dialog.build_ack(acknowledges))
+            self._refresh_ack = (key, ack)
+            effects = (ack,)
+            usable = self._session_takes(response)
+        if self.state is not CallState.CONFIRMED:
+            return effects
+        if not usable:
+            return (*effects, *self._send_bye(now), *self._end("failed", NOT_UNDERSTOOD))
+        self._timer.granted(response, now)
+        return (*effects, *self._terms_changed(before))
+
+    def _session_takes(self, response: SipResponse) -> bool:
+        try:
+            self._session.take_answer(session_description_in(response) or b"")
+        except (UnsupportedBody, NotAcceptable):
+            return False
+        return True
+
+    def _not_refreshed(self, response: SipResponse, now: Ms) -> tuple[CallEffect, ...]:
+        """RFC 3261 12.2.1.2, 14.1: some answers end the call, some want another try; any other shows that the peer is
+        there."""
+        status = response.status
+        if status in {NOTHING_CAME, 481}:
+            return self._peer_is_gone(status, now)
+        if status == 491:
+            self._timer.postpone(GLARE_MS + secrets.randbelow(GLARE_MS), now)
+            return ()
+        again = status == 422 and self._timer.too_small(response)
+        if status in {401, 407} and self._digest is not None:
+            again = self._digest.take(response) is Verdict.TRY_AGAIN
+        if status in {405, 501} and self._peer_takes_updates:
+            self._peer_takes_updates = False
+            again = True
+        if again:
+            return self._refresh(now)
+        self._timer.answered(now)
+        return ()
+
+    def _peer_is_gone(self, status: int, now: Ms) -> tuple[CallEffect, ...]:
+        """The other end has vanished without a BYE; it gets one all the same."""
+        return (*self._send_bye(now), *self._end("failed", status))
+
+    def _note_abilities(self, message: SipMessage) -> None:
+        """What the peer can do, by its Allow."""
+        if message.headers.get("Allow") is not None:
+            self._peer_takes_updates = "UPDATE" in {name.upper() for name in message.headers.listed("Allow")}
 
     # --- parts
 
@@ -232,7 +291,7 @@ class Call:
         before = self._session.terms
         try:
             description = session_description_in(update)
-            if description is not None and self.state is CallState.RINGING:
+            if description is not None and self.state is CallState.RINGING and not self._takes_early_offers:
                 return self._reply(update, flow, transaction, 500, now, headers=_retry_soon())
             if description is not None and self._session.offer_pending:
                 return self._reply(update, flow, transaction, 491, now)
@@ -241,10 +300,16 @@ class Call:
         except (UnsupportedBody, NotAcceptable) as error:
             return self._reply_unacceptable(update, flow, transaction, error, now)
         self.dialog.refresh(update, flow)
+        self._note_abilities(update)
         content = None if description is None else (SDP, self._session.answer())
-        headers = self._target_headers()
+        headers = [*self._target_headers(), *self._timer.accepted(update, now), ("Supported", SUPPORTED)]
         effects = self._reply(update, flow, transaction, 200, now, headers=headers, content=content)
         return (*effects, *self._terms_changed(before))
+
+    @property
+    def _takes_early_offers(self) -> bool:
+        """Whether the peer may offer anew before the call is answered."""
+        return False
 
     def _take_info(
         self, info: SipRequest, flow: Flow, transaction: ServerTransaction, now: Ms
@@ -255,6 +320,12 @@ class Call:
             return self._reply(info, flow, transaction, 415, now, headers=headers)
         effects = self._reply(info, flow, transaction, 200, now)
         return effects if key is None else (*effects, Happened(self, LegDigit(key)))
+
+    def _take_prack(
+        self, prack: SipRequest, flow: Flow, transaction: ServerTransaction, now: Ms
+    ) -> tuple[CallEffect, ...]:
+        """Confirms nothing that we have sent (RFC 3262 section 3)."""
+        return self._reply(prack, flow, transaction, 481, now)
 
     def _take_answer(self, ack: SipRequest, now: Ms) -> tuple[CallEffect, ...]:
         try:
@@ -276,16 +347,16 @@ class Call:
         """200 with our description: the answer, or an offer that the ACK will answer."""
         content = self._session.offer() if offering else self._session.answer()
         self._offered_in = invite.cseq.sequence if offering else self._offered_in
+        self._note_abilities(invite)
         response = build_response(
             invite,
             flow,
             200,
             to_tag=self.dialog.id.local_tag,
-            headers=[*self._target_headers(), ("Supported", "")],
+            headers=[*self._target_headers(), *self._timer.accepted(invite, now), ("Supported", SUPPORTED)],
             content=(SDP, content),
         )
-        hop = response_hop(invite, flow)
-        self._unacknowledged[invite.cseq.sequence] = _UnacknowledgedOk(response.data, hop, T1, now + T1, now + 64 * T1)
+        self._unacknowledged.sent(invite.cseq.sequence, Send(response.data, response_hop(invite, flow)), now)
         return sends(transaction.respond(response, now))
 
     def _send_bye(self, now: Ms) -> tuple[CallEffect, ...]:
@@ -305,6 +376,7 @@ class Call:
         if self.state is CallState.ENDED:
             return ()
         self.state = CallState.ENDED
+        self._timer.stop()
         return (Happened(self, LegEnded(cause, sip_code)),)
 
     def _target_headers(self) -> list[tuple[str, str]]:

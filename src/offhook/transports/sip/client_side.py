@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from offhook.transports.sip.call import (
-    Call,
+from offhook.transports.sip.call import Call
+from offhook.transports.sip.call_effects import (
     CallEffect,
     ClientTransaction,
     DialogMade,

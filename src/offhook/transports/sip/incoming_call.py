@@ -9,13 +9,17 @@ from typing import Final
 from offhook.media.messages import Codec
 from offhook.transports.call_leg import LegConnected, Offer
 from offhook.transports.sip.body import session_description_in
-from offhook.transports.sip.call import UNSPECIFIED, Call, CallEffect, CallState, Happened
+from offhook.transports.sip.call import UNSPECIFIED, Call, CallState, sends
+from offhook.transports.sip.call_effects import CallEffect, Happened
 from offhook.transports.sip.caller_identity import called_number, caller, told_headers
 from offhook.transports.sip.dialog import Dialog
 from offhook.transports.sip.hop import Flow, Ms, earliest
 from offhook.transports.sip.message import SipRequest
 from offhook.transports.sip.offer_answer import CODECS, MediaSession
+from offhook.transports.sip.reliable_provisional import ReliableSender, requires_reliable
+from offhook.transports.sip.response import build_response
 from offhook.transports.sip.sdes import SrtpRules
+from offhook.transports.sip.session_timer import DEFAULT_S, SessionTimer
 from offhook.transports.sip.transaction import InviteServerTransaction, ServerTransaction
 
 RING_AGAIN_MS: Final = 60_000
@@ -34,20 +38,23 @@ class IncomingCall(Call):
         trunk: str | None = None,
         codecs: Sequence[Codec] = CODECS,
         srtp: SrtpRules = SrtpRules(),  # noqa: B008 -- a frozen value
+        session_seconds: int = DEFAULT_S,
     ) -> None:
         """Take in an INVITE that has passed all checks but that of its body. `called` None: the Request-URI says it.
         `trunk`: the name of the one that it came by. `codecs` are those that may be spoken (see MediaSession).
+        `session_seconds`: the session timer where the caller asks for none (RFC 4028); 0: none then.
 
         Raises:
             UnsupportedBody, NotAcceptable: the call must be refused for what it brought.
         """
         description = session_description_in(invite)
         session = MediaSession(codecs, srtp=srtp.of(trunk), setting=srtp.setting_of(trunk))
-        super().__init__(Dialog.from_invite(invite, flow), session)
+        super().__init__(Dialog.from_invite(invite, flow), session, SessionTimer(session_seconds))
         self.transaction = transaction
         self._invite = invite
         self._flow = flow
         self._ring_again_at: Ms | None = None
+        self._reliable = ReliableSender(invite) if requires_reliable(invite) else None
         if description is not None:
             self._session.take_offer(description)
         number, name = caller(invite)
@@ -65,23 +72,32 @@ class IncomingCall(Call):
 
     @property
     def next_deadline(self) -> Ms | None:
-        return earliest((self._ring_again_at, super().next_deadline))
+        reliable = self._reliable.next_deadline if self._reliable else None
+        return earliest((self._ring_again_at, reliable, super().next_deadline))
 
     # --- orders of the house
 
     def ring(self, now: Ms) -> tuple[CallEffect, ...]:
-        """180, now and once a minute (RFC 3261 13.3.1.1)."""
+        """180, now and once a minute (RFC 3261 13.3.1.1). Who requires it to be reliable gets it until it is confirmed;
+        but not when no offer came, for it would have to bring ours before the call is answered (RFC 3262 section 5)."""
         if self.state is not CallState.RINGING:
             return ()
         self._ring_again_at = now + RING_AGAIN_MS
-        return self._reply_to_invite(180, now, headers=self._target_headers())
+        if self._reliable is None:
+            return self._reply_to_invite(180, now, headers=self._target_headers())
+        if self._reliable.waits or self._session.agreed is None:
+            return ()
+        headers = [*self._target_headers(), *self._reliable.headers()]
+        response = build_response(self._invite, self._flow, 180, to_tag=self.dialog.id.local_tag, headers=headers)
+        self._reliable.sent(response, now)
+        return sends(self.transaction.respond(response, now))
 
     def answer(self, host: str, port: int, now: Ms) -> tuple[CallEffect, ...]:
         """200 with our description; RTP is expected at host and port. A socket on all addresses is told by the one that
         this peer reaches us at: `0.0.0.0` in a description means hold (RFC 2543 B.5)."""
         if self.state is not CallState.RINGING:
             return ()
-        self._ring_again_at = None
+        self._stop_ringing()
         self._session.address = (self._flow.local[0] if host in UNSPECIFIED else host, port)
         self.state = CallState.ANSWERED
         effects = self._accept(self._invite, self._flow, self.transaction, now, offering=self._session.agreed is None)
@@ -111,8 +127,12 @@ class IncomingCall(Call):
 
     def advance(self, now: Ms) -> tuple[CallEffect, ...]:
         """Say again that it rings; and what every call does in time."""
+        if self._reliable is not None and self._reliable.lapsed(now):
+            return (*self._reply_to_invite(500, now, "No PRACK"), *self._end("failed"))
+        again = self._reliable.due(now) if self._reliable else None
+        repeated = sends(self.transaction.respond(again, now)) if again else ()
         rings = self.ring(now) if self._ring_again_at is not None and self._ring_again_at <= now else ()
-        return (*rings, *super().advance(now))
+        return (*repeated, *rings, *super().advance(now))
 
     # --- parts
 
@@ -122,8 +142,21 @@ class IncomingCall(Call):
         effects = super()._take_bye(bye, flow, transaction, now)
         return (*effects[:1], *(self._reply_to_invite(487, now) if rings else ()), *effects[1:])
 
-    def _end(self, cause: str, sip_code: int | None = None) -> tuple[CallEffect, ...]:
+    def _take_prack(
+        self, prack: SipRequest, flow: Flow, transaction: ServerTransaction, now: Ms
+    ) -> tuple[CallEffect, ...]:
+        """RFC 3262 section 3. A new offer in it comes too early: where our RTP is, is known with the answer."""
+        if self._reliable is None or not self._reliable.confirms(prack):
+            return super()._take_prack(prack, flow, transaction, now)
+        return self._reply(prack, flow, transaction, 488 if prack.body.strip() else 200, now)
+
+    def _stop_ringing(self) -> None:
         self._ring_again_at = None
+        if self._reliable is not None:
+            self._reliable.stop()
+
+    def _end(self, cause: str, sip_code: int | None = None) -> tuple[CallEffect, ...]:
+        self._stop_ringing()
         return super()._end(cause, sip_code)
 
     def _reply_to_invite(

@@ -15,7 +15,8 @@ from offhook.transports.call_leg import CallLeg, Dial, LegEnded
 from offhook.transports.sip.account import Account, Path
 from offhook.transports.sip.admission import NO_TRUNKS, Admission, LogAllowance, Source, Standing
 from offhook.transports.sip.bound_address import BoundAddress, parse_address
-from offhook.transports.sip.call import Call, FindWay, Happened, WayFailed
+from offhook.transports.sip.call import Call
+from offhook.transports.sip.call_effects import FindWay, Happened, WayFailed
 from offhook.transports.sip.dialling import Dialling
 from offhook.transports.sip.digest_server import OFFERED
 from offhook.transports.sip.endpoints import StreamConnection, UdpEndpoint, bind

@@ -10,7 +10,7 @@ we gave the call up.
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from offhook.media.messages import MediaTerms
@@ -18,18 +18,8 @@ from offhook.transports.call_leg import Dial, LegConnected, LegEarlyMedia, LegRi
 from offhook.transports.sip import header_fields
 from offhook.transports.sip.account import Path
 from offhook.transports.sip.body import UnsupportedBody, session_description_in
-from offhook.transports.sip.call import (
-    SDP,
-    UNSPECIFIED,
-    Call,
-    CallEffect,
-    CallState,
-    DialogMade,
-    FindWay,
-    Happened,
-    RequestOver,
-    WayFailed,
-)
+from offhook.transports.sip.call import SDP, UNSPECIFIED, Call, CallState
+from offhook.transports.sip.call_effects import CallEffect, DialogMade, FindWay, Happened, RequestOver, WayFailed
 from offhook.transports.sip.call_outcome import (
     NO_ADDRESS,
     NO_WAY,
@@ -46,7 +36,9 @@ from offhook.transports.sip.invite_client_transaction import InviteClientTransac
 from offhook.transports.sip.message import SipRequest, SipResponse
 from offhook.transports.sip.offer_answer import MediaSession, NotAcceptable
 from offhook.transports.sip.placed_identity import from_address, further_headers, identity_headers, target_uri
-from offhook.transports.sip.response import ALLOW
+from offhook.transports.sip.reliable_provisional import ReliableOrder, rseq_in
+from offhook.transports.sip.response import ALLOW, SUPPORTED
+from offhook.transports.sip.session_timer import SessionTimer
 from offhook.transports.sip.transaction import T1, Key, NonInviteClientTransaction, ServerTransaction
 from offhook.transports.sip.trunk import MAX_REDIRECTS, SipTrunk
 
@@ -72,10 +64,13 @@ class _Attempt:
 
 @dataclass(slots=True)
 class _EarlyDialog:
-    """One end of a fork before it answers. `answer`: the description that it sent already."""
+    """One end of a fork before it answers. `answer`: the description that it sent already; `agreed`: reliably, so that
+    it may offer anew (RFC 3311)."""
 
     dialog: Dialog
     answer: bytes | None = None
+    order: ReliableOrder = field(default_factory=ReliableOrder)
+    agreed: bool = False
 
 
 class OutgoingCall(Call):
@@ -86,7 +81,12 @@ class OutgoingCall(Call):
         call_id = secrets.token_hex(16)
         placed = Dialog.placed(call_id, from_address(trunk, order), f"<{uri}>", uri or "")
         setting = f"trunk[{trunk.name}].srtp"
-        super().__init__(placed, MediaSession(trunk.codecs, placed=True, srtp=trunk.srtp, setting=setting))
+        super().__init__(
+            placed,
+            MediaSession(trunk.codecs, placed=True, srtp=trunk.srtp, setting=setting),
+            SessionTimer(trunk.session_seconds),
+            DigestClient(trunk.auth_username or trunk.username or "", trunk.password or "") if trunk.password else None,
+        )
         self.trunk = trunk
         self.offer = Offer(
             transport="sip",
@@ -102,7 +102,6 @@ class OutgoingCall(Call):
         self._order = order
         self._media = media
         self._placed = placed
-        self._digest = DigestClient(trunk.auth_username or trunk.username or "", trunk.password or "")
         self._paths: tuple[Path, ...] = ()
         self._path_number = 0
         self._redirects: list[str] = []
@@ -205,13 +204,18 @@ class OutgoingCall(Call):
             return ()
         effects: list[CallEffect] = []
         early = self._early_dialog(response, flow)
+        rseq = rseq_in(response)
+        if rseq is not None and early is not None:
+            if not early.order.takes(rseq):
+                return ()
+            effects += self._confirm(early.dialog, rseq, attempt, now)
         if early is not None and early.dialog.id != self.dialog.id:
             self.dialog = early.dialog
             effects.append(DialogMade(self, early.dialog.id))
         body = _description(response)
         if response.status == 180 or body is None:
             effects.append(Happened(self, LegRinging()))
-        if body is not None and early is not None and self._take_early_answer(early, body):
+        if body is not None and early is not None and self._take_early_answer(early, body, reliably=rseq is not None):
             effects.append(Happened(self, LegEarlyMedia(self._session.terms)))
         return tuple(effects)
 
@@ -221,13 +225,20 @@ class OutgoingCall(Call):
             self._early[tag] = _EarlyDialog(Dialog.from_response(self._placed, response, flow))
         return self._early.get(tag)
 
-    def _take_early_answer(self, early: _EarlyDialog, body: bytes) -> bool:
+    def _confirm(self, dialog: Dialog, rseq: int, attempt: _Attempt, now: Ms) -> tuple[CallEffect, ...]:
+        """PRACK (RFC 3262 section 4)."""
+        headers = [("RAck", f"{rseq} {attempt.sequence} INVITE"), *attempt.credentials]
+        branch, data, hop = dialog.build_request("PRACK", headers)
+        return self._begin(NonInviteClientTransaction(branch, "PRACK", data, hop), now)
+
+    def _take_early_answer(self, early: _EarlyDialog, body: bytes, *, reliably: bool) -> bool:
         """Whether something new is heard from now on. What cannot be used is passed over: the final answer decides."""
         try:
             self._session.take_answer(body)
         except NotAcceptable:
             return False
         early.answer = body
+        early.agreed = early.agreed or reliably
         changed = self._session.terms != self._early_terms
         self._early_terms = self._session.terms
         return changed
@@ -258,6 +269,8 @@ class OutgoingCall(Call):
         self.dialog = dialog
         self.state = CallState.CONFIRMED
         self._ring_until = None
+        self._note_abilities(response)
+        self._timer.granted(response, now)
         made = DialogMade(self, dialog.id)
         body = _description(response) or (early.answer if early else None)
         try:
@@ -266,22 +279,29 @@ class OutgoingCall(Call):
             return (*others, made, *self._send_bye(now), *self._end("failed", NOT_UNDERSTOOD))
         return (*others, made, Happened(self, LegConnected(self._session.terms)))
 
+    @property
+    def _takes_early_offers(self) -> bool:
+        early = self._early.get(self.dialog.id.remote_tag)
+        return early is not None and early.agreed
+
+    def _tell_terms(self) -> tuple[CallEffect, ...]:
+        if self.state is not CallState.RINGING:
+            return super()._tell_terms()
+        self._early_terms = self._session.terms
+        return (Happened(self, LegEarlyMedia(self._session.terms)),)
+
     # --- refusals
 
     def _refused(self, response: SipResponse, now: Ms) -> tuple[CallEffect, ...]:
         status = response.status
-        if status in {401, 407} and self._digest_answers(response):
+        answered = status in {401, 407} and self._digest is not None and self._digest.take(response)
+        if answered is Verdict.TRY_AGAIN or (status == 422 and self._timer.too_small(response)):
             return self._invite(now)
         if 300 <= status < 400 and self.trunk.follow_redirects:
             return self._redirected(response, now)
         if status == NO_WAY:
             return self._try_elsewhere(status, now)
         return self._end(cause_of(status), status)
-
-    def _digest_answers(self, response: SipResponse) -> bool:
-        if self.trunk.password is None:
-            return False
-        return self._digest.take(response) is Verdict.TRY_AGAIN
 
     def _redirected(self, response: SipResponse, now: Ms) -> tuple[CallEffect, ...]:
         """The next contact that lies within this trunk (see SipTrunk), each once."""
@@ -356,11 +376,12 @@ class OutgoingCall(Call):
         host, port = self._media
         self._placed.flow = Flow(path.hop.transport, path.hop.link, path.hop.address, path.local)
         self._session.address = (path.local[0] if host in UNSPECIFIED else host, port)
-        credentials = tuple(self._digest.headers("INVITE", self._placed.remote_target))
+        credentials = tuple(self._digest.headers("INVITE", self._placed.remote_target)) if self._digest else ()
         headers = [
             ("Contact", self._placed.contact),
             ("Allow", ALLOW),
-            ("Supported", ""),
+            ("Supported", SUPPORTED),
+            *self._timer.asked(),
             *identity_headers(self.trunk, self._order),
             *further_headers(self._order),
             *credentials,

@@ -5,10 +5,11 @@ from typing import Final
 
 from offhook.transports.sip import header_fields
 from offhook.transports.sip.message import SipRequest
-from offhook.transports.sip.response import ACCEPT, ALLOW, ALLOWED, RECOGNISED
+from offhook.transports.sip.response import ACCEPT, ALLOW, ALLOWED, RECOGNISED, SUPPORTED
+from offhook.transports.sip.session_timer import MIN_S, interval_in
 
 SCHEMES: Final = frozenset({"sip", "sips", "tel"})
-SUPPORTED_EXTENSIONS: Final[frozenset[str]] = frozenset()
+SUPPORTED_EXTENSIONS: Final = frozenset(SUPPORTED.split(", "))
 ACCEPTS_SDP: Final = frozenset({"application/sdp", "application/*", "*/*", "multipart/mixed", "multipart/*"})
 
 
@@ -31,6 +32,9 @@ def refusal_of_request(request: SipRequest) -> Refusal | None:
     missing = [tag for tag in request.headers.listed("Require") if tag.lower() not in SUPPORTED_EXTENSIONS]
     if missing:
         return Refusal(420, None, (("Unsupported", ", ".join(missing)),))
+    interval = interval_in(request) if request.method in {"INVITE", "UPDATE"} else None
+    if interval is not None and interval.seconds < MIN_S:
+        return Refusal(422, None, (("Min-SE", str(MIN_S)),))
     return None
 
 

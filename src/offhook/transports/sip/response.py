@@ -10,9 +10,10 @@ from offhook.transports.sip.hop import Flow, Hop, default_port
 from offhook.transports.sip.message import SipRequest
 
 SERVER: Final = "Offhook"
-ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO"
+ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK"
 ALLOWED: Final = frozenset(ALLOW.split(", "))
-RECOGNISED: Final = frozenset({"REGISTER", "SUBSCRIBE", "NOTIFY", "MESSAGE", "PUBLISH", "REFER", "PRACK"})
+RECOGNISED: Final = frozenset({"REGISTER", "SUBSCRIBE", "NOTIFY", "MESSAGE", "PUBLISH", "REFER"})
+SUPPORTED: Final = "100rel, timer"
 ACCEPT: Final = "application/sdp, application/dtmf-relay, multipart/mixed"
 
 REASONS: Final = {
@@ -30,6 +31,7 @@ REASONS: Final = {
     415: "Unsupported Media Type",
     416: "Unsupported URI Scheme",
     420: "Bad Extension",
+    422: "Session Interval Too Small",
     480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist",
     482: "Loop Detected",
@@ -97,8 +99,8 @@ def build_response(
 
 
 def capabilities() -> list[tuple[str, str]]:
-    """What OPTIONS is answered with (RFC 3261 11.2). No extension is supported, and an empty Supported says so."""
-    return [("Allow", ALLOW), ("Accept", ACCEPT), ("Accept-Encoding", "identity"), ("Supported", "")]
+    """What OPTIONS is answered with (RFC 3261 11.2)."""
+    return [("Allow", ALLOW), ("Accept", ACCEPT), ("Accept-Encoding", "identity"), ("Supported", SUPPORTED)]
 
 
 def to_with_tag(request: SipRequest, tag: str) -> str:

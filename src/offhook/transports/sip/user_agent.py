@@ -11,12 +11,8 @@ from offhook.media.messages import Codec
 from offhook.transports.sip.account import Path
 from offhook.transports.sip.admission import Source, Standing
 from offhook.transports.sip.body import UnsupportedBody
-from offhook.transports.sip.call import (
-    Call,
-    CallEffect,
-    DialogMade,
-    refusal_of,
-)
+from offhook.transports.sip.call import Call, refusal_of
+from offhook.transports.sip.call_effects import CallEffect, DialogMade
 from offhook.transports.sip.caller_identity import called_behind, contact_user
 from offhook.transports.sip.client_side import ClientSide, Noted, OwnOutcome
 from offhook.transports.sip.deadlines import Deadlines
@@ -226,7 +222,7 @@ class UserAgent:
         refusal_or_none = refusal_of_request(request)
         if refusal_or_none is not None:
             return self._answer(request, flow, transaction, refusal_or_none, now)
-        if request.to_tag or request.method in {"BYE", "UPDATE", "INFO"}:
+        if request.to_tag or request.method in {"BYE", "UPDATE", "INFO", "PRACK"}:
             call = self._own.dialogs.get(_dialog_id(request))
             if call is None:
                 return self._answer(request, flow, transaction, Refusal(481), now)
