@@ -2,6 +2,7 @@
 
 import re
 from typing import Final
+from urllib.parse import unquote
 
 from sipmessage import URI
 
@@ -26,10 +27,12 @@ MECHANICAL: Final = frozenset(
 
 _NUMBER = re.compile(r"\+?[0-9*#().\- ]*[0-9*#][0-9*#().\- ]*$")
 _SEPARATORS = re.compile(r"[().\- ]")
+_GLOBAL = re.compile(r"\+[0-9]{1,15}")
 
 
 def called_number(request: SipRequest) -> str:
-    """The user part of the Request-URI, without visual separators and parameters; "" when there is none."""
+    """The user part of the Request-URI, without visual separators and parameters, behind its `phone-context`; "" when
+    there is none."""
     try:
         return _user(header_fields.parse_uri(request.uri))
     except ValueError:
@@ -105,5 +108,17 @@ def _known(uri: URI) -> str | None:
 
 
 def _user(uri: URI) -> str:
-    user = readable((uri.user or "").partition(";")[0])
-    return _SEPARATORS.sub("", user) if _NUMBER.match(user) else user
+    written, _, parameters = (uri.user or "").partition(";")
+    user = readable(written)
+    if not _NUMBER.match(user):
+        return user
+    number = _SEPARATORS.sub("", user)
+    context = _SEPARATORS.sub("", unquote(uri.parameters.get("phone-context") or _context_in(parameters)))
+    # The context of a local number is what stands before it (RFC 3966, section 5.1.5). One in national form keeps its
+    # zero in some countries: that is read by the country of its trunk or flow.
+    return f"{context}{number}" if _GLOBAL.fullmatch(context) and number[0] not in "+0*#" else number
+
+
+def _context_in(parameters: str) -> str:
+    named = (one.partition("=") for one in parameters.split(";"))
+    return next((value for name, _, value in named if name.lower() == "phone-context"), "")
