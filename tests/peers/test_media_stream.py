@@ -19,7 +19,7 @@ from aiohttp import web
 from G722 import G722
 from numpy.typing import NDArray
 
-from offhook.audio.g711 import decode_alaw, encode_alaw, encode_ulaw
+from offhook.audio.g711 import decode_alaw, decode_ulaw, encode_alaw, encode_ulaw
 from offhook.audio.resample import resample
 from offhook.conversation.inputs import CallHeld, CallResumed, PlaybackFinished
 from tests.peers.apps import Action, Answer, Event, ScriptedApp
@@ -27,9 +27,10 @@ from tests.peers.known_sound import as_audio, hiss, on_the_wire, says, words
 from tests.peers.media_stream_client import Answer as Told
 from tests.peers.media_stream_client import MediaStreamClient, ask
 from tests.peers.processes import MEDIA, child, gone
+from tests.peers.sound import best_match, prompt, silence, write_wav
 
 if TYPE_CHECKING:
-    from tests.peers.conftest import Serves
+    from tests.peers.conftest import Phones, Serves
     from tests.peers.service import Service
 
 pytestmark = [pytest.mark.peers, pytest.mark.speech, pytest.mark.timeout(90)]
@@ -39,6 +40,7 @@ PUBLIC = "https://calls.example.com"
 TOKEN = "12345"
 KEY = "a-secret-of-a-bridge-in-the-test"
 CALLED = "+4921155660"
+TARGET = "+4930999999"
 CALLER = "+4930123456"
 NUMBERS = {"called": CALLED, "caller": CALLER}
 STREAMS = f"""
@@ -400,6 +402,30 @@ async def test_a_service_that_is_killed_leaves_no_edge_behind(serve: "Serves") -
             await call.until(lambda: call.closed is not None)
         await service.process.wait()
         service.lines.clear()  # its call log may end anywhere: there is nothing to replay
+
+
+async def test_a_streamed_caller_is_transferred_to_a_telephone(
+    serve: "Serves", phone: "Phones", tmp_path: Path
+) -> None:
+    """Called by a trunk and bridged here, as for a caller by SIP (contract D15)."""
+    theirs = prompt("vm-goodbye")
+    target = await phone(write_wav(tmp_path / "target.wav", silence(1), theirs, silence(60)), user=TARGET)
+    trunk = f'[[trunk]]\nname = "desk"\nproxy = "127.0.0.1:{target.port}"\n[outbound]\nallow = ["+4930"]\n'
+    async with answering(session_start={"type": "transfer", "target_phone_number": TARGET, "timeout": 20}) as app:
+        service = await serve(app.socket, more=streams() + trunk)
+        async with MediaStreamClient(host(service)) as call:
+            await call.stream(BRIDGE, NUMBERS)
+            await target.until("CALL_ESTABLISHED")
+            answered = len(call.sound)
+            call.say(encode_ulaw(np.zeros(8000, np.int16)).tobytes() + HELLO)
+            await call.hears(150)
+            await call.stop()
+            await target.until("CALL_CLOSED")
+            await app.ledger.until("session_end")
+    heard = decode_ulaw(np.frombuffer(call.sound[answered:], np.uint8)).astype(np.float64) / 32768
+    assert best_match(heard, theirs)[0] >= 0.95
+    assert best_match(target.heard(), prompt("hello-world"))[0] >= 0.95
+    assert app.ledger.types == ["session_start", "session_end"]
 
 
 async def test_what_no_carrier_sends_does_not_end_a_call(serve: "Serves") -> None:
