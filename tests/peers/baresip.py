@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
@@ -41,7 +42,7 @@ module_app            ctrl_tcp.so
 {modules_more}
 """
 
-ACCOUNT = "<sip:{user}@{host}:{sip_port}>;regint=0;answermode=auto;audio_codecs={codecs}{more}\n"
+ACCOUNT = "<sip:{user}@{host}:{sip_port}>;regint=0;answermode={answers};audio_codecs={codecs}{more}\n"
 
 Event: TypeAlias = dict[str, Any]
 Samples: TypeAlias = NDArray[np.float64]
@@ -52,6 +53,22 @@ def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def free_sip_port() -> int:
+    """A port that is free for UDP and TCP, and the one above it for TLS: baresip takes all three."""
+    while True:
+        with ExitStack() as stack:
+            udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            udp.bind(("127.0.0.1", 0))
+            port = int(udp.getsockname()[1])
+            try:
+                for taken in (port, port + 1):
+                    tcp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+                    tcp.bind(("127.0.0.1", taken))
+            except (OSError, OverflowError):
+                continue
+            return port
 
 
 class Baresip:
@@ -65,6 +82,7 @@ class Baresip:
         rate: at which it plays and records, in Hz; 16000 for a call in G.722.
         modules: further modules, such as `srtp.so`.
         account: further parameters of its account, such as `mediaenc=srtp-mand`.
+        answers: how it takes calls: `auto` at once, `manual` when told so.
     """
 
     def __init__(
@@ -77,12 +95,13 @@ class Baresip:
         rate: int = 8000,
         modules: Sequence[str] = (),
         account: str = "",
+        answers: str = "auto",
     ) -> None:
         if shutil.which("baresip") is None:
             raise RuntimeError("baresip is missing. Remedy: apt-get install baresip-core")
         self.folder: Final = folder
         self._rate: Final = rate
-        self.port: Final = free_port()
+        self.port: Final = free_sip_port()
         self._control: Final = free_port(socket.SOCK_STREAM)
         self._events: Final[list[Event]] = []
         self._answers: Final[dict[str, Event]] = {}
@@ -113,7 +132,12 @@ class Baresip:
         )
         (folder / "accounts").write_text(
             ACCOUNT.format(
-                user=user, host="127.0.0.1", sip_port=self.port, codecs=codecs, more=f";{account}" if account else ""
+                user=user,
+                host="127.0.0.1",
+                sip_port=self.port,
+                codecs=codecs,
+                more=f";{account}" if account else "",
+                answers=answers,
             )
         )
 
@@ -161,6 +185,10 @@ class Baresip:
     async def dial(self, uri: str) -> None:
         """Call somebody."""
         await self.command("dial", uri)
+
+    async def accept(self) -> None:
+        """Take the call that rings."""
+        await self.command("accept")
 
     async def press(self, digit: str) -> None:
         """Press a key, and let it go (telephone-event, RFC 4733)."""

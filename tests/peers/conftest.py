@@ -16,7 +16,7 @@ class Serves(Protocol):
     """Starts a service: see Service."""
 
     async def __call__(
-        self, app: str, *, flow: str = "", more: str = "", host: str = "0.0.0.0", sip: str = ""
+        self, app: str, *, flow: str = "", more: str = "", host: str = "0.0.0.0", sip: str = "", http: str = ""
     ) -> Service: ...
 
 
@@ -30,6 +30,7 @@ class Phones(Protocol):
         user: str = "+4930123456",
         codecs: str = "PCMU/8000/1",
         rate: int = 8000,
+        answers: str = "auto",
     ) -> Baresip: ...
 
 
@@ -46,10 +47,12 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serves]:
     async with AsyncExitStack() as stack:
         started: list[Service] = []
 
-        async def start(app: str, *, flow: str = "", more: str = "", host: str = "0.0.0.0", sip: str = "") -> Service:
+        async def start(
+            app: str, *, flow: str = "", more: str = "", host: str = "0.0.0.0", sip: str = "", http: str = ""
+        ) -> Service:
             folder = tmp_path / f"service{len(started) + 1}"
             folder.mkdir()
-            service = Service(folder, app=app, flow=flow, more=more, host=host, sip=sip)
+            service = Service(folder, app=app, flow=flow, more=more, host=host, sip=sip, http=http)
             started.append(service)
             return await stack.enter_async_context(service)
 
@@ -72,12 +75,14 @@ async def phone(tmp_path: Path) -> AsyncIterator[Phones]:
             user: str = "+4930123456",
             codecs: str = "PCMU/8000/1",
             rate: int = 8000,
+            answers: str = "auto",
         ) -> Baresip:
             nonlocal count
             count += 1
             folder = tmp_path / f"phone{count}"
             folder.mkdir()
-            return await stack.enter_async_context(Baresip(folder, source=source, user=user, codecs=codecs, rate=rate))
+            telephone = Baresip(folder, source=source, user=user, codecs=codecs, rate=rate, answers=answers)
+            return await stack.enter_async_context(telephone)
 
         yield start
 

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 SETTINGS = """
 [http]
 listen = "127.0.0.1:0"
+{http}
 
 [sip]
 listen = ["udp:{host}:0", "tcp:{host}:0"]
@@ -55,17 +56,34 @@ class Service:
         flow: more TOML of that flow (`answer_after_seconds = 1`, `[flow.barge_in]` …; tables last).
         more: TOML before the flow (`[limits]` cannot be given again).
         sip: more TOML of `[sip]`.
+        http: more TOML of `[http]`.
     """
 
     def __init__(
-        self, folder: Path, *, app: str, flow: str = "", more: str = "", host: str = "0.0.0.0", sip: str = ""
+        self,
+        folder: Path,
+        *,
+        app: str,
+        flow: str = "",
+        more: str = "",
+        host: str = "0.0.0.0",
+        sip: str = "",
+        http: str = "",
     ) -> None:
         self.logs = folder / "call-logs"
         self._settings = folder / "offhook.toml"
         rtp = 12000 + os.getpid() % 40 * 200
         self._settings.write_text(
             SETTINGS.format(
-                rtp_first=rtp, rtp_last=rtp + 999, logs=self.logs, app=app, flow=flow, more=more, host=host, sip=sip
+                rtp_first=rtp,
+                rtp_last=rtp + 999,
+                logs=self.logs,
+                app=app,
+                flow=flow,
+                more=more,
+                host=host,
+                sip=sip,
+                http=http,
             )
         )
         self.lines: list[LogLine] = []
@@ -129,7 +147,7 @@ class Service:
 
     def calls(self) -> list[RecordedCall]:
         """The call logs, in the order in which the calls began. They are complete once the service has stopped."""
-        offered = [line["session_id"] for line in self.lines if line.get("event") == "call_offered"]
+        offered = [line["session_id"] for line in self.lines if line.get("event") in {"call_offered", "call_placed"}]
         return [read_call_log(self.logs / f"{session_id}.jsonl") for session_id in offered]
 
     def replay_differences(self) -> dict[str, tuple[str, ...]]:

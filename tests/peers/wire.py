@@ -1,5 +1,6 @@
 """The wire itself: every RTP packet between two ends, with the time at which the kernel saw it."""
 
+import asyncio
 import ctypes
 import socket
 import struct
@@ -85,6 +86,19 @@ class Wire:
     def received(self) -> list[Packet]:
         """The packets that went to these ports."""
         return [packet for packet in self.packets() if packet.target in self._ports]
+
+    async def until_received(self, count: int, *, seconds: float = 30) -> None:
+        """Wait until so many packets have gone to these ports: 50 are a second."""
+        came = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._socket, came.set)
+        try:
+            async with asyncio.timeout(seconds):
+                while len(self.received()) < count:
+                    came.clear()
+                    await came.wait()
+        finally:
+            loop.remove_reader(self._socket)
 
     def sent(self) -> list[Packet]:
         """The packets that came from these ports."""
