@@ -160,11 +160,28 @@ async def test_a_stream_that_comes_back_before_its_end_was_noticed_takes_over(li
             await new.hears(10)
             row.send(spoken(1))
             await new.hears_sound()
-            await old.cut()
+            await old.until(lambda: old.closed == 1000)
             row.send(spoken(2))
             await new.hears_sound()
             await new.stop()
     assert [type(fact) for fact in listening.facts[0]] == [LegConnected, LegEnded]
+
+
+async def test_of_two_streams_of_a_call_that_is_not_answered_yet_the_newer_stays(listens: "Starts") -> None:
+    listening = await listens()
+    async with MediaStreamClient(listening.host) as old, MediaStreamClient(listening.host) as new:
+        new.call_sid = old.call_sid
+        await old.stream(BRIDGE, NUMBERS)
+        leg = await listening.leg()
+        await new.stream(BRIDGE, NUMBERS)
+        await old.until(lambda: old.closed == 1000)
+        row = leg.media_socket()
+        assert row is not None
+        with row:
+            leg.answer("", 0)
+            row.send(spoken(1))
+            await new.hears_sound()
+    assert len(listening.legs) == 1
 
 
 async def test_a_stream_that_comes_back_in_another_codec_ends_the_call(listens: "Starts") -> None:

@@ -54,6 +54,8 @@ ENDED_REMEMBERED_S: Final = 120.0
 SIGNATURES_AT_ONCE: Final = 8
 """Telnyx's signatures take a few ms each to check: so many questions wait for that, more get 503."""
 COUNT_EVERY_S: Final = 1.0
+SAID_EVERY_S: Final = 10.0
+"""Of wrong signatures one is told of in so long."""
 
 
 class EdgeServer:
@@ -71,6 +73,7 @@ class EdgeServer:
         self._next_stream = hello.first_stream
         self._sockets = 0
         self._checking = 0
+        self._quiet_until = 0.0
         self._counts: Final[Counter[str]] = Counter()
 
     async def run(self, listening: socket.socket) -> None:
@@ -82,12 +85,12 @@ class EdgeServer:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
-            async with aiohttp.ClientSession() as client, asyncio.TaskGroup() as tasks:
+            async with aiohttp.ClientSession() as client, asyncio.TaskGroup() as self._tasks:
                 await web.SockSite(runner, listening).start()
                 self._link.send(EdgeReady())
-                counter = tasks.create_task(self._count(), name="counts")
+                counter = self._tasks.create_task(self._count(), name="counts")
                 while (arrived := await self._link.inbox.get()) is not None and not isinstance(arrived[0], StopEdge):
-                    self._obey(*arrived, client, tasks)
+                    self._obey(*arrived, client)
                 counter.cancel()
         finally:
             await runner.cleanup()
@@ -95,9 +98,7 @@ class EdgeServer:
 
     # --- the service
 
-    def _obey(
-        self, order: EdgeOrder, row: socket.socket | None, client: aiohttp.ClientSession, tasks: asyncio.TaskGroup
-    ) -> None:
+    def _obey(self, order: EdgeOrder, row: socket.socket | None, client: aiohttp.ClientSession) -> None:
         match order:
             case CarryStream(number):
                 assert row is not None
@@ -108,7 +109,7 @@ class EdgeServer:
             case EndCall(call, number, heard_out):
                 self._remember_end(call)
                 stream = self._streams.get(number)
-                tasks.create_task(self._end(call, stream, heard_out, client), name=f"end of {call[1]}")
+                self._tasks.create_task(self._end(call, stream, heard_out, client), name=f"end of {call[1]}")
             case ForgetCall(call):
                 self._remember_end(call)
             case EdgeHello() | StopEdge():
@@ -124,8 +125,13 @@ class EdgeServer:
         before = self._carrying.get(stream.call)
         self._carrying[stream.call] = stream
         if before is not None:
-            before.drop()
+            self._replace(before)
         stream.carry(row, before)
+
+    def _replace(self, before: EdgeStream) -> None:
+        """A newer stream has the call."""
+        before.drop()
+        self._tasks.create_task(before.close(), name=f"stream {before.number} closes")
 
     async def _end(
         self, call: CallKey, stream: EdgeStream | None, heard_out: bool, client: aiohttp.ClientSession
@@ -161,6 +167,13 @@ class EdgeServer:
     def _note(self, event: str, **fields: str) -> None:
         self._link.send(EdgeNoted(event, True, fields))
 
+    def _note_now_and_then(self, event: str, **fields: str) -> None:
+        """What strangers can make happen is not said each time: it is counted."""
+        now = self._now()
+        if self._quiet_until <= now:
+            self._quiet_until = now + SAID_EVERY_S
+            self._note(event, **fields)
+
     # --- a carrier asks
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
@@ -171,7 +184,7 @@ class EdgeServer:
         form = parse_qsl(body.decode(errors="replace"), keep_blank_values=True) if request.method == "POST" else []
         if not await self._is_signed(account, request, body, form):
             self._counts["answers_refused_signature"] += 1
-            self._note("media_stream_bad_signature", account=account.name, source=str(request.remote))
+            self._note_now_and_then("media_stream_bad_signature", account=account.name, source=str(request.remote))
             raise web.HTTPForbidden(text="The signature is wrong: see docs/run-the-service/media-streams.md.")
         fields = dict(request.query) | dict(form)
         call_id = fields.get("CallSid", "")
@@ -258,6 +271,10 @@ class EdgeServer:
             self._counts["streams_refused_ended"] += 1
             await ws.close(message=b"the call is over")
             return
+        for older in tuple(self._streams.values()):
+            # One that carries the call does so until the new one can.
+            if older.call == call and self._carrying.get(call) is not older:
+                self._replace(older)
         number, self._next_stream = self._next_stream, self._next_stream + 1
         stream = EdgeStream(
             number,

@@ -46,6 +46,8 @@ WAITING_PACKETS: Final = 3000 // TICK_MS
 """Of a burst that is longer, the oldest are dropped."""
 MOST_ODD_MESSAGES: Final = 500
 """A stream with so many messages that cannot be used is closed: whoever sends them is no carrier."""
+COMPLAINTS_TOLD: Final = 3
+"""So many complaints of a carrier about one stream are in the log; all are counted."""
 _LARGEST_PACKET = 2048
 
 
@@ -88,6 +90,7 @@ class EdgeStream:
         self._something_happened: Final = asyncio.Event()
         self._over = False
         self._odd = 0
+        self._complaints = 0
         self._told = False
 
     # --- orders of the service
@@ -177,8 +180,10 @@ class EdgeStream:
                 self._counts[f"odd_{oddity}"] += 1
             case CarrierComplains(code, detail):
                 self._counts["complaints"] += 1
-                fields = {"call": self.call[1], "code": code, "detail": detail}
-                self._link.send(EdgeNoted("media_stream_complaint", True, fields))
+                self._complaints += 1
+                if self._complaints <= COMPLAINTS_TOLD:
+                    fields = {"call": self.call[1], "code": code, "detail": detail}
+                    self._link.send(EdgeNoted("media_stream_complaint", True, fields))
             case Started():
                 self._odd += 1
                 self._counts["odd_second_start"] += 1

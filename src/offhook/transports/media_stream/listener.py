@@ -250,9 +250,9 @@ class MediaStreamListener:
     def _start_edge(self) -> None:
         assert self._listening is not None
         hello = EdgeHello(self._settings, self._secret, first_stream=self._runs * STREAMS_A_RUN + 1)
+        self._edge = EdgeProcess(hello, self._listening)
         self._runs += 1
         self._started_at = self._now()
-        self._edge = EdgeProcess(hello, self._listening)
 
     def _edge_has_gone(self) -> None:
         assert self._edge is not None
@@ -274,7 +274,11 @@ class MediaStreamListener:
             async with asyncio.timeout(after):
                 await self._stopping.wait()
         except TimeoutError:
-            self._start_edge()
+            try:
+                self._start_edge()
+            except OSError as refusal:
+                logger.error("media_stream_edge_not_started", why=str(refusal), remedy="Has the machine memory left?")
+                self._failures += 1
 
     def _let_go(self) -> None:
         if self._edge is not None:
