@@ -9,8 +9,10 @@ from offhook.app_links.app_link import ActionsCame, AnswerFailed, LinkLost, Link
 from offhook.calls.call_log import read_call_log
 from offhook.conversation.defaults import Fallback
 from offhook.conversation.record import order_to_record, replay_steps
+from offhook.media.messages import PacketsStopped, Report
 from offhook.protocol.actions import Speak
 from offhook.speech.synthesizers.scripted import ScriptedSynthesizer, ScriptedVoiceSettings
+from offhook.transports.simulator.leg import LegState
 from offhook.transports.simulator.steps import Hold, Press, Resume, Wait, WaitUntilQuiet, WaitUntilSpeaking
 from tests.calls.hand_house import LOOP_SAMPLES, HandHouse, Json, on, speak, talk, tone, wav
 
@@ -300,3 +302,19 @@ async def test_what_breaks_while_a_broken_call_is_ended_reaches_no_other_call() 
         await house.tick(10)
         assert well.is_connected
         assert house.link.rows_open == 1
+
+
+async def test_a_caller_whose_telephone_is_dead_is_hung_up_on() -> None:
+    """A dead telephone says no goodbye (limits.media_timeout_seconds); `session_end` as ever (contract D4)."""
+    async with HandHouse() as house:
+        caller = await house.dial(Wait(60_000))
+        await house.tick(50)
+        house.register.take(Report(house.link.ticks, (PacketsStopped(1, 5000),), 0.0, 0.0))
+        await house.settle()
+        assert "session_end" not in house.events()
+        house.register.take(Report(house.link.ticks, (PacketsStopped(1, 60_000, gone=True),), 0.0, 0.0))
+        await house.settle()
+        assert house.events()[-1] == "session_end"
+        assert caller.leg.state is LegState.ENDED
+        assert "no audio from the caller for 60000 ms" in house.notes()
+        assert "no_media" in house.told()

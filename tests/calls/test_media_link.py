@@ -6,7 +6,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from offhook.media.messages import (
     AudioStarted,
     Codec,
     MediaTerms,
+    PacketsStopped,
     Report,
     RowFact,
     TelephoneEventSent,
@@ -445,6 +446,28 @@ async def test_a_digit_is_told_when_it_was_sent_and_what_is_no_digit_is_not_sent
         hand.send_digit(row.lease, digit)
     facts = await ticks(hand, 30)
     assert facts == [TelephoneEventSent(row.lease, "5"), TelephoneEventSent(row.lease, "#")]
+
+
+async def test_who_sends_nothing_for_long_is_gone_unless_its_rtcp_comes(peer: Peer) -> None:
+    """Silence is told once, and again when nobody is there any more; on hold nobody has to send."""
+    link = InProcessMediaLink(ports=Span(23900, 23999), max_calls=4, detector=Loudness(), gone_after_ms=12_000)
+    dead, alive, held = (link.open(replace(peer.terms, receiving=receiving)) for receiving in (True, True, False))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as telephone:
+        telephone.bind(("127.0.0.1", 0))
+        facts: list[RowFact] = []
+        link.change_terms(alive.lease, replace(peer.terms, rtcp=telephone.getsockname()))
+        for n in range(1600):
+            if n % 250 == 0:  # an empty receiver report (RFC 3550 6.4.2)
+                telephone.sendto(struct.pack(">BBHI", 0x80, 201, 1, 5), ("127.0.0.1", alive.port + 1))
+            facts += (await link.tick()).facts
+    assert [fact for fact in facts if fact.lease != dead.lease] == [PacketsStopped(alive.lease, 5000)]
+    assert [fact for fact in facts if fact.lease == dead.lease] == [
+        PacketsStopped(dead.lease, 5000),
+        PacketsStopped(dead.lease, 15_000, gone=True),
+    ]
+    assert link.gone == 1
+    assert held.lease not in {fact.lease for fact in facts}
+    await link.end()
 
 
 async def test_reports_by_hand_are_those_of_each_tick(hand: InProcessMediaLink) -> None:

@@ -24,7 +24,7 @@ class Nothing:
         self.streams_open = 0
         self.refused: dict[str, int] = {}
         self.allowed = self.caller_ids_replaced = 0
-        self.late_ticks = self.restarts = self.rows_open = self.wideband_open = 0
+        self.late_ticks = self.restarts = self.rows_open = self.wideband_open = self.gone = 0
 
     def calls_in_progress(self) -> int:
         return 0

@@ -48,7 +48,7 @@ _LEG_ENDED: Final = {
     "caller_hung_up": "The other side hung up.",
     "cancelled": "The caller gave up before it was answered.",
     "no_ack": "The other side never confirmed the answer (no ACK): a firewall, or a wrong advertised address.",
-    "no_media": "No audio could be set up for it.",
+    "no_media": "No audio came from it any more (limits.media_timeout_seconds), or none could be set up.",
     "no_answer": "Nobody answered.",
     "busy": "Whom it was for is busy.",
     "rejected": "Whom it was for rejected it.",

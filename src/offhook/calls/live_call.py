@@ -237,8 +237,10 @@ class LiveCall:
                 # A key that the caller hears in a bridge was pressed by the other one, not by us.
                 if not bridged:
                     self.happened(DigitSent(digit))
-            case PacketsStopped(_, silent_ms):
+            case PacketsStopped(_, silent_ms, gone):
                 self._note(f"no audio from the caller for {silent_ms} ms")
+                if gone:
+                    self._leg.hang_up("no_media")
             case _:
                 assert_never(fact)
 

@@ -64,6 +64,10 @@ class MediaLink(Protocol):
         """How many rows are in use."""
 
     @property
+    def gone(self) -> int:
+        """Of how many rows it was told that nobody is there any more."""
+
+    @property
     def wideband_open(self) -> int:
         """How many of them are at 16 kHz; in G.722 one costs as much as three at 8 kHz."""
 
@@ -166,9 +170,10 @@ class InProcessMediaLink(MediaRows):
         max_calls: int = 16,
         detector: Detector | None = None,
         loop_samples: int = LOOP_SAMPLES,
+        gone_after_ms: int = 0,
     ) -> None:
         shared = share(max_calls, loop_samples)
-        super().__init__(shared, RtpPorts(host, ports or HandPorts()), self._send)
+        super().__init__(shared, RtpPorts(host, ports or HandPorts()), self._send, gone_after_ms)
         self._memory: Final = shared
         self._worker: Final = Worker(shared, detector or VoiceDetector(detector_rows(shared)))
         self._waiting: list[Arrived] = []
@@ -225,11 +230,20 @@ class ProcessMediaLink(MediaRows):
         host: where RTP is received.
         ports: the UDP ports for it; one call takes an even port and the odd one above it.
         max_calls: so many calls of each rate have room.
+        gone_after_ms: a peer that should send and sends nothing for so long, not even RTCP, is gone; 0: never.
     """
 
-    def __init__(self, *, host: str, ports: PortSpan, max_calls: int, loop_samples: int = LOOP_SAMPLES) -> None:
+    def __init__(
+        self,
+        *,
+        host: str,
+        ports: PortSpan,
+        max_calls: int,
+        loop_samples: int = LOOP_SAMPLES,
+        gone_after_ms: int = 0,
+    ) -> None:
         shared = share(max_calls, loop_samples)
-        super().__init__(shared, RtpPorts(host, ports), self._send)
+        super().__init__(shared, RtpPorts(host, ports), self._send, gone_after_ms)
         self._memory: Final = shared
         self._process: MediaProcess | None = None
         self._hello: Hello | None = None

@@ -21,6 +21,8 @@ from offhook.calls.rtcp_desk import RtcpDesk
 from offhook.calls.rtp_ports import ReservedPort, RtpPorts
 from offhook.errors import OffhookError
 from offhook.media.messages import (
+    PACKETS_STOPPED_MS,
+    TICK_MS,
     AudioEnded,
     AudioStarted,
     ChangeTerms,
@@ -28,6 +30,7 @@ from offhook.media.messages import (
     Command,
     MediaTerms,
     OpenRow,
+    PacketsStopped,
     PlayFrom,
     QueueAudio,
     RearmVoice,
@@ -79,9 +82,10 @@ class MediaRows:
         shared: the memory that the worker sees, too.
         ports: where sockets come from for legs that bring none of their own.
         post: brings a command, with its socket, to the worker before its next tick.
+        gone_after_ms: a peer that should send and sends nothing for so long, not even RTCP, is gone; 0: never.
     """
 
-    def __init__(self, shared: SharedAudio, ports: RtpPorts, post: Post) -> None:
+    def __init__(self, shared: SharedAudio, ports: RtpPorts, post: Post, gone_after_ms: int = 0) -> None:
         self._shared: Final = shared
         self._ports: Final = ports
         self._post: Final = post
@@ -93,6 +97,8 @@ class MediaRows:
         self._hungry: Final[set[int]] = set()
         self._rtcp: Final = RtcpDesk()
         self.lines: Final = LineTally()
+        self._gone_after_ms: Final = gone_after_ms
+        self.gone = 0
         self._last_lease = 0
         self._tick = 0
 
@@ -363,12 +369,23 @@ class MediaRows:
                 self._feed(lease)
                 if not speech.started:
                     return [AudioStarted(fact.lease, utterance), fact]
+            case PacketsStopped(number, silent_ms):
+                gone = not lease.gone and self._is_gone(lease, silent_ms)
+                lease.gone |= gone
+                self.gone += gone
+                return [PacketsStopped(number, silent_ms, gone)] if gone or silent_ms < 2 * PACKETS_STOPPED_MS else []
             case TelephoneEventSent():
                 if lease.digits:
                     lease.digits.popleft()
             case _:
                 pass
         return [fact]
+
+    def _is_gone(self, lease: Lease, silent_ms: int) -> bool:
+        heard = self._rtcp.heard_at(lease)
+        if heard is not None:
+            silent_ms = min(silent_ms, (self._tick - heard) * TICK_MS)
+        return 0 < self._gone_after_ms <= silent_ms
 
     def _forget_unheard(self, number: int, utterance: int) -> None:
         """An utterance that was stopped before its first packet: nothing is told of it."""

@@ -54,6 +54,7 @@ class Lease:
     loop: Loop | None = None
     resting: bool = False
     plays_from: int | None = None
+    gone: bool = False
 
     def published(self, name: str) -> int:
         """A counter of this lease's row; 0 before the media process has taken the row."""

@@ -49,6 +49,7 @@ class _Leg:
     session: RtcpSession
     source: Address | None = None
     keys: ControlKeys | None = None
+    heard_at: int | None = None
 
     def counter(self, name: str) -> int:
         return counter(self.row, name)
@@ -124,6 +125,11 @@ class RtcpDesk:
         leg = self._legs.get(row.number)
         return None if leg is None else line_quality(row, leg.session.far_end)
 
+    def heard_at(self, row: CountedRow) -> int | None:
+        """The tick in which a report of the peer came last; None: none has come."""
+        leg = self._legs.get(row.number)
+        return None if leg is None else leg.heard_at
+
     def _speak(self, leg: _Leg, *, bye: bool = False) -> None:
         counted = _counted(leg, self._tick)
         data = leg.session.speak(counted, self._tick * TICK_MS, unix_now_ns(), random.random(), bye=bye)
@@ -153,7 +159,7 @@ class RtcpDesk:
             return False
         if leg.session.hear(plain, leg.counter("ssrc"), leg.counter("sent"), arrived) is None:
             return False
-        leg.source = source
+        leg.source, leg.heard_at = source, self._tick
         return True
 
 

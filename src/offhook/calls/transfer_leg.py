@@ -197,8 +197,10 @@ class TransferLeg:
                 self._link.send_digit(self._caller.lease, digit)
             case TelephoneEventSent(_, digit):
                 self._happened(DigitSent(digit))
-            case PacketsStopped(_, silent_ms):
+            case PacketsStopped(_, silent_ms, gone):
                 self._note(f"transfer: no audio from the target for {silent_ms} ms")
+                if gone and self._placed is not None:
+                    self._placed.leg.hang_up("no_media")
             case _:
                 pass
 

@@ -16,6 +16,7 @@ from offhook.media.bridge import OthersHeard
 from offhook.media.heard import Heard
 from offhook.media.jitter_buffer import JitterBuffer
 from offhook.media.messages import (
+    PACKETS_STOPPED_MS,
     TICK_MS,
     AudioEnd,
     KeyPressed,
@@ -44,8 +45,6 @@ from offhook.media.source_lock import Packet, Source, SourceLock
 from offhook.media.srtp import SecureRows
 from offhook.media.telephone_event import EventReceiver, EventSender
 from offhook.media.wire import Arrivals, Inlets, Outlet, flush, outlet
-
-PACKETS_STOPPED_MS: Final = 5000
 
 
 class CallTable:
@@ -80,7 +79,7 @@ class CallTable:
         self._flowing: Final[Mask] = np.zeros(rows, np.bool_)
         self._spent: Final[Mask] = np.zeros(rows, np.bool_)
         self._last_packet: Final[Numbers] = np.zeros(rows, np.int64)
-        self._told_silent: Final[Mask] = np.zeros(rows, np.bool_)
+        self._told_silent: Final[Numbers] = np.zeros(rows, np.int64)  # how often
         self._outlets: list[Outlet] = []
         self._outlet_rows: Rows = np.empty(0, np.intp)
         self._outlets_stale = True
@@ -113,7 +112,7 @@ class CallTable:
         if resumed:
             self.loop.resume(row, int(left["loop_position"]))
         self._spent[row] = False
-        self._told_silent[row] = False
+        self._told_silent[row] = 0
         self._last_packet[row] = tick
         self.open_rows = np.array(sorted(self._sockets), np.intp)
         self._use(row, terms)
@@ -126,7 +125,7 @@ class CallTable:
         new codec."""
         if terms.receiving and not self._receiving[row]:
             self._last_packet[row] = tick
-            self._told_silent[row] = False
+            self._told_silent[row] = 0
         if terms.remote != self._terms[row].remote:
             self._lock.forget(row)
             self._inlets.unsettle(self._sockets[row])
@@ -238,9 +237,9 @@ class CallTable:
             self._inlets.settle(self._sockets[known], self._lock.sources[known])
             self._outlets_stale = True
         self._to_settle.clear()
-        silent = self._receiving & ~self._told_silent & ((tick - self._last_packet) * TICK_MS >= PACKETS_STOPPED_MS)
-        for row in np.flatnonzero(silent):
-            self._told_silent[row] = True
+        silent = (tick - self._last_packet) * TICK_MS // PACKETS_STOPPED_MS
+        for row in np.flatnonzero(self._receiving & (silent > self._told_silent)):
+            self._told_silent[row] = silent[row]
             self._lock.doubt(int(row))
             self._inlets.unsettle(self._sockets[int(row)])
             self._outlets_stale = True
@@ -371,8 +370,8 @@ class CallTable:
         self._reception.take(rows[ours], sequence[ours], late[ours])
         self._reception.sample(rows, timestamp, ours & (kinds != Kind.EVENT), self._sockets, self._terms, tick)
         self._last_packet[rows] = tick
-        for again in set(rows[self._told_silent[rows]].tolist()):
-            self._told_silent[again] = False
+        for again in set(rows[self._told_silent[rows] > 0].tolist()):
+            self._told_silent[again] = 0
             self._lock.trust(again)
             self._to_settle.add(again)
         return foreign
@@ -408,7 +407,7 @@ class CallTable:
         if packet.kind == Kind.EVENT:
             self._key(row, packet.timestamp, packet.payload.tobytes())
         self._last_packet[row] = tick
-        self._told_silent[row] = False
+        self._told_silent[row] = 0
 
     def _learn_remote(self, row: int, source: Source) -> None:
         """Send to where the packets come from (RFC 4961)."""

@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 
 TICK_MS = 20
+PACKETS_STOPPED_MS: Final = 5000
+"""A peer that has sent nothing for so long has stopped."""
 
 
 class Codec(StrEnum):
@@ -261,10 +263,12 @@ class TelephoneEventSent:
 
 @dataclass(frozen=True, slots=True)
 class PacketsStopped:
-    """Nothing has been received on a row that should receive, for `silent_ms`."""
+    """Nothing has been received on a row that should receive, for `silent_ms`; told every 5 s by the
+    media process, then passed on twice: the first time, and when it is `gone`, nobody being there any more."""
 
     lease: int
     silent_ms: int
+    gone: bool = False
 
 
 RowFact: TypeAlias = (

@@ -49,6 +49,9 @@ class CountingMedia(Protocol):
     @property
     def wideband_open(self) -> int: ...
 
+    @property
+    def gone(self) -> int: ...
+
 
 class MediaMetrics:
     """The numbers of the media process."""
@@ -66,6 +69,8 @@ class MediaMetrics:
         yield Metric("offhook_media_rows_open", "gauge", "Legs that the media process carries.", media.rows_open)
         wideband = "Legs at 16 kHz; at limits.max_wideband_calls, callers who offer G.711 get it."
         yield Metric("offhook_media_wideband_rows_open", "gauge", wideband, media.wideband_open)
+        gone = "Legs given up because nothing came from them for limits.media_timeout_seconds."
+        yield Metric("offhook_media_gone_total", "counter", gone, media.gone)
 
 
 class ServiceMetrics:

@@ -115,6 +115,9 @@ class Limits(Section):
     max_wideband_calls: int = limit(120, metric="offhook_media_wideband_rows_open", ge=0, le=2000)
     """Legs in G.722 at the same time, one of which costs about as much as three in G.711. Then callers who offer G.711
     get it; nobody is refused for this."""
+    media_timeout_seconds: float = limit(60, metric="offhook_media_gone_total", ge=0, le=7200)
+    """A call ends when its telephone is not on hold and has sent neither audio nor RTCP for so long: a dead one says no
+    goodbye. 0: never."""
     source_requests_per_second: float = limit(50, metric="offhook_sip_refused_total", ge=1, le=10000)
     """SIP requests that begin something (a call, OPTIONS, REGISTER …), of one address that may call; ten seconds' worth
     at once. More are refused with 503, then dropped."""

@@ -109,7 +109,10 @@ async def open_house(
     """
     async with AsyncExitStack() as stack:
         link = ProcessMediaLink(
-            host=_media_host(settings), ports=settings.sip.rtp_ports, max_calls=settings.limits.max_calls
+            host=_media_host(settings),
+            ports=settings.sip.rtp_ports,
+            max_calls=settings.limits.max_calls,
+            gone_after_ms=int(settings.limits.media_timeout_seconds * 1000),
         )
         await link.start()
         stack.push_async_callback(link.end)
