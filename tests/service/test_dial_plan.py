@@ -121,6 +121,18 @@ def test_a_call_that_is_over_makes_room() -> None:
     dialled(routes, "+4921112345")
 
 
+def test_a_trunk_may_want_its_callers_to_be_referred() -> None:
+    """(contract D15: a transfer by REFER)"""
+    trunk = {**CARRIER, "transfer": "refer", "dial_format": "digits"}
+    routes = plan(trunk, {**CARRIER, "name": "second"}, allow=("+49", "sip:*@pbx.example"))
+    assert dialled(routes, "0211 12345", came_by="carrier").refer_to == "sip:4921112345@sip.example.net"
+    assert dialled(routes, "sip:alice@pbx.example", came_by="carrier").refer_to == "sip:alice@pbx.example"
+    assert dialled(routes, "0211 12345", came_by=None).refer_to is None
+    assert dialled(routes, "0211 12345", came_by="second").refer_to is None
+    assert dialled(routes, "0211 12345", came_by="carrier", purpose=Purpose.CALL).refer_to is None
+    assert refused(routes, "+881612345678", came_by="carrier").rule == "satellite"
+
+
 # --- nothing gets around the guards
 
 DENIED = ("881612345678", "870773111111", "883510000000", "499001234567", "49137123456", "447012345678", "19005551234",

@@ -43,6 +43,7 @@ def test_an_entry_that_would_allow_too_much_or_nothing_is_a_mistake(entry: str) 
         (f'{FLOW_THAT_DIALS}trunk = "in"\n[[trunk]]\nname = "in"\nhosts = ["192.0.2.1"]\n', "flow[f].trunk"),
         (f'{DIALS}dial_format = "national"\n', "trunk[carrier].dial_format"),
         ('[outbound]\nallow = ["+49"]\ndeny = ["+49"]\n', "outbound.deny"),
+        (f'{DIALS}transport = "tcp"\n[sip]\nlisten = ["udp:127.0.0.1:0"]\n', "trunk[carrier].transport"),
         (f"{DIALS}session_seconds = 60\n", "trunk[carrier].session_seconds"),
     ],
 )

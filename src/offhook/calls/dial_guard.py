@@ -8,6 +8,7 @@ counts as an entry of its length, so that only an entry within it opens it.
 import re
 from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final
 
 from offhook.calls.dial_routes import DialRefused
@@ -114,7 +115,7 @@ class DialGuard:
         placed = self._of_flow[flow_id]
         while placed and placed[0] <= now - DAY:
             placed.popleft()
-        lately = sum(1 for at in placed if at > now - MINUTE)
+        lately = sum(1 for _ in takewhile(lambda at: at > now - MINUTE, reversed(placed)))
         limits = self._limits
         of_flow = f"flow {flow_id} has"
         for rule, count, limit, told, wait in (

@@ -79,9 +79,9 @@ def _registrations(settings: Settings) -> Iterator[SettingMistake]:
     transports = {address.transport for address in settings.sip.listen}
     for trunk in settings.trunks:
         section = f"trunk[{trunk.name}]"
-        if trunk.registrar is None:
+        if not trunk.dials:
             continue
-        if not trunk.username:
+        if not trunk.username and trunk.registrar is not None:
             remedy = "Write the account's user, as the carrier gave it."
             yield SettingMistake(f"{section}.username", "It is missing, and a registrar is set.", remedy)
         if trunk.transport not in {None, "tls", *transports}:

@@ -153,7 +153,7 @@ def _address_at(target: Public | Local | Address, trunk: Trunk) -> str:
         return written
     where = trunk.proxy or trunk.registrar
     assert where is not None, "a trunk that dials has one of them"
-    return f"sip:{written}@{where}"
+    return f"sip:{written.replace('#', '%23')}@{where}"
 
 
 def lists_of(settings: Settings, flow: Flow) -> CallLists:
