@@ -68,6 +68,7 @@ request_route {{
         if (t_check_trans()) t_relay();
         exit;
     }}
+{outgoing}
     $ru = "sip:{username}@127.0.0.1";
     if (!lookup("location")) {{
         sl_send_reply("480", "Nobody is registered");
@@ -77,6 +78,20 @@ request_route {{
 }}
 """
 
+OUTGOING = """
+    if (is_method("INVITE")) {{
+        xlog("L_WARN", "INVITE $pr from $si:$sp to <$rU> by <$fU>\\n");
+        if (!pv_proxy_authenticate("127.0.0.1", "{password}", "0")) {{
+            proxy_challenge("127.0.0.1", "1");
+            exit;
+        }}
+        consume_credentials();
+        xlog("L_WARN", "TAKEN $pr as <$au>\\n");
+        $du = "sip:127.0.0.1:{callee}";
+        t_relay();
+        exit;
+    }}
+"""
 TLS_LISTEN = """
 enable_tls=yes
 listen=tls:127.0.0.1:{port}
@@ -101,6 +116,7 @@ class Kamailio:
         algorithm: of its digest, `MD5` or `SHA-256`.
         min_expires, max_expires: what it grants, in seconds.
         nonce_expire: for how many seconds a nonce can be used again.
+        callee: a port. Who calls is challenged, and every call goes there.
         tls: its certificate and key, and the certificates that it trusts: it takes TLS on `tls_port` then.
     """
 
@@ -113,6 +129,7 @@ class Kamailio:
         max_expires: int = 3600,
         nonce_expire: int = 300,
         tls: tuple[Path, Path, Path] | None = None,
+        callee: int | None = None,
     ) -> None:
         if shutil.which("kamailio") is None:
             raise RuntimeError("kamailio is missing. Remedy: apt-get install kamailio")
@@ -133,6 +150,7 @@ class Kamailio:
                 nonce_expire=nonce_expire,
                 tls_listen=TLS_LISTEN.format(port=self.tls_port) if tls else "",
                 tls_settings=tls_settings or "",
+                outgoing=OUTGOING.format(password=PASSWORD, callee=callee) if callee else "",
             )
         )
 
@@ -155,6 +173,18 @@ class Kamailio:
             env={**os.environ, "LANG": "C"},
         )
         self._reading = asyncio.ensure_future(self._read())
+
+    async def listening(self, *, seconds: float = 20) -> None:
+        """Wait until it takes connections."""
+        async with asyncio.timeout(seconds):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                except ConnectionRefusedError:
+                    continue
+                writer.close()
+                await writer.wait_closed()
+                return
 
     async def stop(self) -> None:
         """Stop it. What was registered is forgotten."""
