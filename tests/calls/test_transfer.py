@@ -15,7 +15,7 @@ from offhook.calls.call_log import read_call_log
 from offhook.calls.dial_routes import Purpose
 from offhook.calls.flow import WhileItRings
 from offhook.conversation.record import order_to_record, replay_steps
-from offhook.media.messages import Codec
+from offhook.media.messages import Codec, PacketsStopped, Report
 from offhook.transports.call_leg import Dial
 from offhook.transports.simulator.callee import BUSY, NEVER_ANSWERS, REJECTS, UNREACHABLE, Reception
 from offhook.transports.simulator.caller import Caller
@@ -186,6 +186,14 @@ async def test_whoever_ends_a_bridged_call_ends_it_for_both(who: str, tmp_path: 
         assert house.callee.over
         assert house.events().count("session_end") == 1
         assert house.events()[-1] == "session_end"
+
+
+async def test_a_target_whose_telephone_is_dead_ends_the_call_for_both(tmp_path: Path) -> None:
+    async with house_with(transferring(), tmp_path) as house:
+        caller = await bridged(house)
+        house.register.take(Report(house.link.ticks, (PacketsStopped(2, 60_000, gone=True),), 0.0, 0.0))
+        await over(house, caller)
+        assert house.callee.over
 
 
 async def test_a_caller_who_hangs_up_while_it_rings_cancels_it(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Final, assert_never
 
 from offhook.calls.dial_routes import AskedToDial, DialRefused
 from offhook.calls.flow import WhileItRings
+from offhook.calls.key_doubles import KeyDoubles, KeyWay
 from offhook.calls.leg_changes import LegChanges
 from offhook.calls.media_link import MediaLink, Row
 from offhook.calls.placed_leg import PlacedLeg, ReferTo, WayOut
@@ -106,6 +107,8 @@ class TransferLeg:
         self._following: Final[list[asyncio.Task[None]]] = []
         self._row: Row | None = None
         self._trouble: str | None = None
+        self._keys: Final = KeyDoubles()
+        self._now = 0
 
     @property
     def lease(self) -> int | None:
@@ -183,6 +186,7 @@ class TransferLeg:
 
     def tick(self, tick: int) -> None:
         """Each tick: the tone goes on; a caller who was referred is waited for no longer than it may ring."""
+        self._now = tick * TICK_MS
         self._tone.tick(tick)
         if self._state is Far.REFERRED:
             if self._refer_until is None:
@@ -193,16 +197,21 @@ class TransferLeg:
     def take(self, fact: RowFact) -> None:
         """A fact of the target's row."""
         match fact:
-            case KeyPressed(_, digit) if self.bridged:
-                self._link.send_digit(self._caller.lease, digit)
+            case KeyPressed(_, digit, inband):
+                self._key(digit, KeyWay.TONES if inband else KeyWay.EVENT)
             case TelephoneEventSent(_, digit):
                 self._happened(DigitSent(digit))
             case PacketsStopped(_, silent_ms, gone):
                 self._note(f"transfer: no audio from the target for {silent_ms} ms")
-                if gone and self._placed is not None:
-                    self._placed.leg.hang_up("no_media")
+                if gone and self.bridged and self._leg is not None:
+                    self._leg.hang_up("no_media")
             case _:
                 pass
+
+    def _key(self, digit: str, way: KeyWay) -> None:
+        """A key of the target passes through the bridge (contract D15), once however it is reported."""
+        if self._keys.is_press(digit, way, self._now) and self.bridged:
+            self._link.send_digit(self._caller.lease, digit)
 
     def replace(self, old: CallLeg, new: CallLeg) -> bool:
         """Another call takes the place of the target's leg. False: it is not this one, or cannot be."""
@@ -239,8 +248,7 @@ class TransferLeg:
                     self._link.change_terms(self._row.lease, terms)
                 self._note(f"transfer: the target {'holds' if held else 'does not hold'} the call")
             case LegDigit(digit):
-                if self.bridged:
-                    self._link.send_digit(self._caller.lease, digit)
+                self._key(digit, KeyWay.SIGNALLING)
             case LegAskedToRefer():
                 self._changes.wished(leg, fact, self._row if self.bridged else None, self._follow)
             case LegReferred():
