@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from offhook.transports.sip.admission import Source
-from offhook.transports.sip.caller_identity import called_number
+from offhook.transports.sip.caller_identity import called_number, readable
 from offhook.transports.sip.digest_server import OFFERED, DigestServer, Proof
 from offhook.transports.sip.front_door import FrontDoor
 from offhook.transports.sip.hop import Flow, Ms
@@ -16,6 +16,7 @@ from offhook.transports.sip.user import Identity, User, identity_of
 
 RETRY_WHEN_OVER_LIMIT_SECONDS: Final = 5
 MAX_NAME_CHARS: Final = 64
+MAX_METHOD_CHARS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Entrance:
             return Entered(source.trunk)
         if self._users and request.method == "INVITE" and request.defect is None and not request.to_tag:
             return self._sign_in(request, host, source, now)
-        self._door.refuse(host, Rule.STRANGER, now, request.method[:16])
+        self._door.refuse(host, Rule.STRANGER, now, readable(request.method)[:MAX_METHOD_CHARS])
         return Refusal(403, "Not allowed from here")
 
     def _sign_in(self, invite: SipRequest, host: str, source: Source, now: Ms) -> Entered | Refusal | None:
@@ -57,7 +58,7 @@ class Entrance:
         proof, name = self._digest.check(invite, source.site, now)
         if proof is Proof.WRONG:
             self._door.guessed_wrong(source, now)
-            self._door.refuse(host, Rule.WRONG_PASSWORD, now, name[:MAX_NAME_CHARS])
+            self._door.refuse(host, Rule.WRONG_PASSWORD, now, readable(name)[:MAX_NAME_CHARS])
         if proof is not Proof.RIGHT:
             return Refusal(401, None, self._digest.challenges(source.site, now, stale=proof is Proof.STALE))
         self._door.welcome(source, now)

@@ -29,7 +29,7 @@ from offhook.transports.sip.orders import Answer, Order
 from offhook.transports.sip.outgoing_call import OutgoingCall
 from offhook.transports.sip.path_to import path_to
 from offhook.transports.sip.refusal_log import log_refusals
-from offhook.transports.sip.refusals import RefusedSource, Rule
+from offhook.transports.sip.refusals import Rule
 from offhook.transports.sip.registration import LookUp, NotRegistered, Registered, Registration, Unregistered
 from offhook.transports.sip.registration_log import log_registration, log_unanswered
 from offhook.transports.sip.request_checks import Refusal
@@ -167,11 +167,6 @@ class SipListener:
     def refused(self) -> Mapping[str, int]:
         """How many messages and connections were turned away at the door, by rule (see `refusals.Rule`)."""
         return {rule.value: count for rule, count in self._door.book.counted.items()}
-
-    @property
-    def refused_sources(self) -> list[RefusedSource]:
-        """Who was turned away, the last one first; times in ms of the loop's clock."""
-        return self._door.book.recent()
 
     async def start(self) -> None:
         """Bind every address. Raises OffhookError when one is taken or not ours; nothing is bound then."""

@@ -1,4 +1,4 @@
-"""What was turned away at the door: counted by rule, remembered by source, and logged a line a source and a minute."""
+"""What was turned away at the door: counted by rule, and logged: a line a source and a minute."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -43,24 +43,6 @@ REMEDIES: Final[Mapping[Rule, str]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedSource:
-    """How often one rule turned one source away. `who`: the user or number that it was about, "" for none. Times are
-    those of the last and the first refusal."""
-
-    source: str
-    rule: Rule
-    count: int
-    who: str
-    first: Ms
-    last: Ms
-
-    @property
-    def remedy(self) -> str:
-        """Which setting would allow it."""
-        return REMEDIES[self.rule]
-
-
-@dataclass(frozen=True, slots=True)
 class RefusalLine:
     """A line for the log. `count`: refusals of this source by this rule since its last line."""
 
@@ -74,15 +56,12 @@ class RefusalLine:
 class _Record:
     count: int
     who: str
-    first: Ms
-    last: Ms
     line_at: Ms
     told: int
 
 
 class RefusalBook:
-    """Counts by rule that only rise; records of the sources that were turned away last, never more than
-    `MAX_RECORDS`."""
+    """Counts by rule that only rise, and what the log was told about the `MAX_RECORDS` sources turned away last."""
 
     def __init__(self) -> None:
         self._counted = dict.fromkeys(Rule, 0)
@@ -94,6 +73,9 @@ class RefusalBook:
         """Refusals since the start, for every rule."""
         return MappingProxyType(self._counted)
 
+    def __len__(self) -> int:
+        return len(self._records)
+
     def note(self, source: str, rule: Rule, now: Ms, who: str = "") -> RefusalLine | None:
         """Count a refusal. Returns the line that the log should get about it: the first of its source and rule, then
         one a minute; a wrong password has one each time (programs that lock addresses out count lines). One rule gets
@@ -101,13 +83,12 @@ class RefusalBook:
         self._counted[rule] += 1
         record = self._records.get((source, rule))
         if record is None:
-            record = self._records[source, rule] = _Record(0, who, now, now, now, 0)
+            record = self._records[source, rule] = _Record(0, who, now, 0)
             if len(self._records) > MAX_RECORDS:
                 self._records.popitem(last=False)
         else:
             self._records.move_to_end((source, rule))
         record.count += 1
-        record.last = now
         record.who = who or record.who
         again = rule is Rule.WRONG_PASSWORD or now - record.line_at >= LINE_AGAIN_MS
         if not (again or record.told == 0) or not self._may_write(rule, now):
@@ -115,13 +96,6 @@ class RefusalBook:
         line = RefusalLine(source, rule, record.count - record.told, record.who)
         record.told, record.line_at = record.count, now
         return line
-
-    def recent(self) -> list[RefusedSource]:
-        """Who was turned away, the last one first."""
-        return [
-            RefusedSource(source, rule, each.count, each.who, each.first, each.last)
-            for (source, rule), each in reversed(self._records.items())
-        ]
 
     def _may_write(self, rule: Rule, now: Ms) -> bool:
         until, lines = self._lines.get(rule, (now, 0))
