@@ -14,6 +14,7 @@ from offhook.media.messages import TICK_MS, Codec
 from offhook.transports.media_stream.playback import (
     AHEAD_FRAMES,
     BACKLOG_FRAMES,
+    CUSHION_FRAMES,
     MARK_AGAIN_MS,
     MARK_FRAMES,
     MARK_LOST_MS,
@@ -90,12 +91,29 @@ class Carrier:
 
 
 def test_speech_is_sent_frame_by_frame_with_marks_between() -> None:
+    """Behind a cushion of silence, in the first message."""
     carrier = Carrier()
     for number in range(2 * MARK_FRAMES):
         carrier.tick(speech(number))
-    assert carrier.kinds == [*["media"] * MARK_FRAMES, "mark"] * 2
-    assert set(carrier.sizes) == {160}
+    first = ["media"] * (MARK_FRAMES - CUSHION_FRAMES)
+    assert carrier.kinds == [*first, "mark", *["media"] * MARK_FRAMES, "mark", *["media"] * CUSHION_FRAMES]
+    assert carrier.sizes == [160 * (CUSHION_FRAMES + 1), *[160] * (2 * MARK_FRAMES - 1)]
+    for _ in range(CUSHION_FRAMES):
+        carrier.tick(None)
     assert carrier.spoken == [speech(number) for number in range(2 * MARK_FRAMES)]
+
+
+def test_what_comes_a_little_late_leaves_no_gap() -> None:
+    carrier = Carrier()
+    for number in range(10):
+        carrier.tick(speech(number))
+    for _ in range(CUSHION_FRAMES):
+        carrier.tick(None)
+    for number in range(10, 10 + CUSHION_FRAMES + 1):
+        carrier.receive(carrier.playback.frame(speech(number), carrier.now))
+    carrier.tick(speech(99))
+    first = carrier.heard.index(speech(0))
+    assert SILENCE not in carrier.heard[first:]
 
 
 def test_a_call_begins_without_a_word() -> None:
@@ -118,9 +136,8 @@ def test_silence_after_speech_ends_with_a_mark_and_is_sent_no_longer() -> None:
 
 def test_pauses_within_speech_keep_their_length() -> None:
     carrier = Carrier()
-    for frame in (speech(1), *[SILENCE] * QUIET_FRAMES, speech(2)):
+    for frame in (speech(1), *[SILENCE] * QUIET_FRAMES, speech(2), *[None] * CUSHION_FRAMES):
         carrier.tick(frame)
-    carrier.tick(None)
     first, second = carrier.heard.index(speech(1)), carrier.heard.index(speech(2))
     assert second - first == QUIET_FRAMES + 1
 
@@ -183,7 +200,7 @@ def test_a_stream_that_is_late_catches_up_in_a_pause() -> None:
         carrier.tick(SILENCE)
     for _ in range(40):
         carrier.tick(speech(9999))
-    assert carrier.ahead <= 1
+    assert carrier.ahead <= CUSHION_FRAMES
     assert carrier.heard[-1] == speech(9999)
 
 
@@ -226,7 +243,8 @@ def test_a_carrier_without_marks_is_spoken_to_all_the_same() -> None:
     for frame in numbers:
         carrier.tick(frame)
         assert carrier.playback.ahead_ms <= UNMARKED_FRAMES * TICK_MS
-    carrier.tick(None)
+    for _ in range(CUSHION_FRAMES):
+        carrier.tick(None)
     assert carrier.spoken == numbers
     assert carrier.counts["marks_lost"] > 0
     for _ in range(QUIET_FRAMES + MARK_LOST_MS // TICK_MS + 5):
@@ -253,7 +271,9 @@ def test_finishing_asks_for_the_last_mark_and_is_settled_by_it() -> None:
     assert not carrier.playback.settled
     carrier.receive(carrier.playback.finish(carrier.now))
     assert carrier.kinds[-1] == "mark"
-    carrier.tick(None)
+    for _ in range(CUSHION_FRAMES):
+        assert not carrier.playback.settled
+        carrier.tick(None)
     assert carrier.playback.settled
 
 
@@ -283,7 +303,7 @@ def test_a_stream_that_is_there_again_is_told_what_was_not_heard() -> None:
 def test_how_long_marks_take_is_counted() -> None:
     carrier = Carrier()
     carrier.plays = False
-    for number in range(MARK_FRAMES):
+    for number in range(MARK_FRAMES - CUSHION_FRAMES):
         carrier.tick(speech(number))
     carrier.receive(carrier.playback.mark_came("1", carrier.now + 150))
     assert carrier.counts == {"marks_returned": 1, "mark_ms": 150}

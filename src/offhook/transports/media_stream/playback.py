@@ -5,7 +5,7 @@ is known how far ahead of the caller's ear the stream is: never more than AHEAD_
 cleared at an interruption. What is sent and not heard is kept, to be said again when the stream breaks off.
 
 Silence is not sent: a carrier that has nothing to play is silent by itself, and has caught up by the time speech
-goes on.
+goes on. Such a carrier plays what comes at once, so that speech begins with a cushion.
 """
 
 from collections import Counter, deque
@@ -26,6 +26,8 @@ MARK_FRAMES: Final = 200 // TICK_MS
 """A mark follows so much speech."""
 QUIET_FRAMES: Final = 400 // TICK_MS
 """So much silence is sent after speech, before there is nothing to send."""
+CUSHION_FRAMES: Final = 60 // TICK_MS
+"""So much silence is sent before speech: what the network holds up for less is not heard as a gap."""
 MESSAGE_FRAMES: Final = 10
 """So much goes into one message when several frames are due at once."""
 MARK_LOST_MS: Final = 1500
@@ -62,7 +64,7 @@ class Playback:
         self._backlog: Final[deque[bytes]] = deque()
         self._unheard: Final[deque[_Sent]] = deque()
         self._ahead = 0
-        self._quiet = QUIET_FRAMES
+        self._quiet = QUIET_FRAMES + 1
         self._marks = 0
         self._marks_work = False
         self._counts: Final = counts
@@ -80,6 +82,8 @@ class Playback:
     def frame(self, payload: bytes, now: Ms) -> list[str]:
         """The next 20 ms. Gives the messages to send now."""
         silent = payload == self._silence
+        if not silent and self._is_quiet:
+            self._cushion()
         self._quiet = self._quiet + 1 if silent else 0
         # A stream that is late catches up in pauses.
         if not (silent and (self._backlog or self._is_quiet)):
@@ -124,7 +128,13 @@ class Playback:
         self._backlog.extendleft(reversed(unheard))
         self._unheard.clear()
         self._ahead = 0
+        if not self._is_quiet and len(self._backlog) < CUSHION_FRAMES:
+            self._cushion()
         return self._due(now)
+
+    def _cushion(self) -> None:
+        if self._silence is not None:
+            self._backlog.extendleft([self._silence] * CUSHION_FRAMES)
 
     @property
     def _is_quiet(self) -> bool:
