@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offhook.media.messages import Codec
+from offhook.transports.sip.admission import Source, Standing
 from offhook.transports.sip.hop import Flow, Hop
 from offhook.transports.sip.message import SipRequest, SipResponse
 from offhook.transports.sip.orders import Answer, Refuse, Ring
 from offhook.transports.sip.request_checks import Refusal
+from offhook.transports.sip.sdes import Srtp, SrtpRules
 from offhook.transports.sip.user_agent import UserAgent
 
 if TYPE_CHECKING:
@@ -185,3 +187,25 @@ def test_random_bytes_never_raise(data: bytes) -> None:
     for start in (b"", b"INVITE sip:x SIP/2.0\r\nVia: SIP/2.0/UDP h\r\nTo: <sip:x>;tag=1\r\nCSeq: 1 INVITE\r\n"):
         agent.receive(start + data, flow, 0)
     agent.advance(40_000)
+
+
+class TestEncryptedMedia:
+    """Which rule holds for a call that came in, and what a refusal says."""
+
+    RULES = SrtpRules(Srtp.ACCEPT, {"carrier": Srtp.REQUIRE})
+
+    def test_a_trunks_own_rule_holds_for_its_calls(self, bench: "Bench", phone: "Phone") -> None:
+        bench.agent = UserAgent(srtp=self.RULES)
+        refused = bench.hears(phone.invite(), Source("127.0.0.1", Standing.ALLOWED, trunk="carrier"))[-1]
+        assert isinstance(refused, SipResponse)
+        assert refused.status == 488
+        assert "trunk[carrier].srtp = 'require'" in (refused.headers.get("Warning") or "")
+        [note] = bench.notes
+        assert (note.event, bench.calls) == ("sip_call_not_acceptable", [])
+        assert "trunk[carrier].srtp = 'require'" in note.detail
+
+    def test_calls_of_others_are_taken_as_the_rule_for_all_says(self, bench: "Bench", phone: "Phone") -> None:
+        bench.agent = UserAgent(srtp=self.RULES)
+        bench.hears(phone.invite(), Source("127.0.0.1", Standing.ALLOWED, trunk="other"))
+        assert bench.calls[-1].offer.terms.srtp is None
+        assert bench.calls[-1].offer.trunk == "other"
