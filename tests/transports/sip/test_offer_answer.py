@@ -47,6 +47,7 @@ class TestCodecs:
         session = taken(*lines)
         terms = session.terms
         assert (terms.codec, terms.payload_type, terms.telephone_event) == (codec, payload_type, telephone_event)
+        assert terms.inband_keys is (telephone_event is None), "keys come as tones from who has no events"
         assert terms.remote == ("192.0.2.7", 5000)
         numbers = (payload_type,) if telephone_event is None else (payload_type, telephone_event)
         [audio] = answer_of(session).media

@@ -322,6 +322,7 @@ def _terms(
         telephone_event=telephone_event,
         sending=direction.receives and not silenced and line.port > 0,
         receiving=direction.sends and line.port > 0,
+        inband_keys=telephone_event is None,  # as tones, then
         rtcp=parse_rtcp_address(line, host),
     )
 
