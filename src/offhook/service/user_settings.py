@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from offhook.service.setting_section import Section
+from offhook.service.setting_section import Section, limit
 from offhook.service.setting_types import Listed
 
 SHORTEST_PASSWORD: Final = 12
@@ -33,3 +33,5 @@ class User(Section):
     user name. None: only its name."""
     may_dial: Listed[str] = ("*",)
     """Numbers it may call. `*`: every number that a flow has."""
+    max_calls: int = limit(10, metric="offhook_sip_refused_total", ge=1, le=2000)
+    """Its calls at the same time; more are refused with 486."""

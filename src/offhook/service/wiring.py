@@ -157,7 +157,10 @@ async def sip_listeners(settings: Settings, link: MediaLink) -> list[SipListener
             trunks={name: [str(network) for network in networks] for name, networks in trunks.items()},
             limits=_request_limits(settings.limits),
             digest_algorithms=settings.sip.digest,
-            users=[SipUser(user.name, user.password, user.numbers, user.may_dial) for user in settings.users],
+            users=[
+                SipUser(user.name, user.password, user.numbers, user.may_dial, user.max_calls)
+                for user in settings.users
+            ],
             max_calls=settings.limits.max_calls + SPARE_SIP_CALLS,
             codecs=CodecsByLoad(settings.sip.codecs, link, settings.limits.max_wideband_calls),
             srtp=SrtpRules(

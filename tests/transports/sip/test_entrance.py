@@ -11,6 +11,7 @@ from offhook.transports.sip.entrance import Entrance
 from offhook.transports.sip.front_door import GUESSES, FrontDoor, RequestLimits
 from offhook.transports.sip.hop import Flow
 from offhook.transports.sip.message import SipResponse
+from offhook.transports.sip.orders import HangUp
 from offhook.transports.sip.refusals import Rule
 from offhook.transports.sip.user import User
 from offhook.transports.sip.user_agent import UserAgent
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from tests.transports.sip.conftest import Bench, Phone
 
 HOST = "203.0.113.9"
-ALICE = User("alice", "wonderland-7", ("+49301234567",), may_dial=("+4921155660",))
+ALICE = User("alice", "wonderland-7", ("+49301234567",), may_dial=("+4921155660",), max_calls=5)
 
 
 @pytest.fixture
@@ -108,6 +109,20 @@ def test_a_wrong_password_is_challenged_again_a_few_times_and_every_one_is_a_lin
     assert [(line.source, line.who, line.count) for line in lines] == [(HOST, "alice", 1)] * GUESSES
     assert guesser.bench.calls == []
     assert guesser.bench.agent.transactions == 0
+
+
+def test_a_user_has_so_many_calls_at_the_same_time(alice: Caller) -> None:
+    """Whoever has stolen a password does not take all the lines."""
+    statuses = []
+    for number in range(ALICE.max_calls + 1):
+        alice.phone.call_id = f"call-{number}"
+        statuses += alice.invite()
+        statuses += alice.invite() if number == 0 else []
+    assert statuses == [401, *[100] * ALICE.max_calls, 486]
+    assert [(line.rule, line.who) for line in alice.door.take_lines()] == [(Rule.USER_CALLS, "alice")]
+    alice.bench.order(HangUp("app_hung_up"))
+    alice.phone.call_id = "call-again"
+    assert alice.invite() == [100]
 
 
 def test_what_a_stranger_writes_does_not_break_the_line_about_it(alice: Caller) -> None:

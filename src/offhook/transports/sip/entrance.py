@@ -71,3 +71,10 @@ class Entrance:
             self._door.refuse(host, Rule.CALLED_NUMBER, now, name)
             return Refusal(403, "You may not call this number")
         return Entered(None, identity)
+
+    def refusal_of_one_more(self, identity: Identity, in_progress: int, flow: Flow, now: Ms) -> Refusal | None:
+        """Why a user with so many calls in progress gets no further one; None when it does."""
+        if in_progress < self._users[identity.user].max_calls:
+            return None
+        self._door.refuse(flow.remote[0], Rule.USER_CALLS, now, identity.user)
+        return Refusal(486, "You have too many calls")

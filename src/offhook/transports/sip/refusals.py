@@ -23,6 +23,7 @@ class Rule(StrEnum):
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 -- a label
     CALLER_NUMBER = "caller_number"
     CALLED_NUMBER = "called_number"
+    USER_CALLS = "user_calls"
     CONNECTIONS = "connections"
     UNFINISHED = "unfinished"
 
@@ -36,6 +37,8 @@ REMEDIES: Final[Mapping[Rule, str]] = MappingProxyType(
         Rule.WRONG_PASSWORD: "Compare name and password of the telephone with user.name and user.password.",
         Rule.CALLER_NUMBER: "Add the number that the telephone calls from to user.numbers.",
         Rule.CALLED_NUMBER: "Add the number called to user.may_dial.",
+        Rule.USER_CALLS: "Is its password known to others? If so many calls of one telephone are meant, "
+        "raise user.max_calls.",
         Rule.CONNECTIONS: "Too many connections are open; allowed networks (sip.allow_from) may have more.",
         Rule.UNFINISHED: "Nothing whole was sent in time; connections that are not used are closed.",
     }

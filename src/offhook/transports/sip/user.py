@@ -9,6 +9,7 @@ from offhook.transports.sip.caller_identity import readable, sender_number, want
 from offhook.transports.sip.message import SipRequest
 
 EVERY_NUMBER: Final = "*"
+MAX_CALLS: Final = 10
 # What only trusted networks may say about callers (RFC 3325, and its draft).
 ASSERTIONS: Final = frozenset({"p-asserted-identity", "p-preferred-identity", "remote-party-id"})
 
@@ -18,12 +19,13 @@ _SEPARATORS: Final = re.compile(r"[().\-\s]")
 @dataclass(frozen=True, slots=True)
 class User:
     """Who may call from anywhere with a password. `numbers`: what it may call as, the first one unless it says which;
-    none: its name. `may_dial`: what it may call, `*` for everything."""
+    none: its name. `may_dial`: what it may call, `*` for everything. `max_calls`: how many at the same time."""
 
     name: str
     password: str = field(repr=False)
     numbers: tuple[str, ...] = ()
     may_dial: tuple[str, ...] = (EVERY_NUMBER,)
+    max_calls: int = MAX_CALLS
 
     def may_call(self, number: str) -> bool:
         """Whether it may call this number."""

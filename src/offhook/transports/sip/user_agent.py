@@ -254,6 +254,12 @@ class UserAgent:
             refusal = Refusal(503, "Too many calls", (("Retry-After", str(RETRY_WHEN_FULL_SECONDS)),))
         if refusal is not None:
             return self._answer(invite, flow, transaction, refusal, now)
+        if entered.identity is not None:
+            user = entered.identity.user
+            in_progress = sum(call.offer.user == user for call in self._own.calls)
+            refused = self._entrance.refusal_of_one_more(entered.identity, in_progress, flow, now)
+            if refused is not None:
+                return self._answer(invite, flow, transaction, refused, now)
         try:
             registered = self._registered_as(invite, flow)
             called = called_behind(invite) if registered else None
