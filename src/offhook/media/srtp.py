@@ -135,15 +135,6 @@ class ControlKeys:
             return None
 
 
-def unprotect_into(stream: ReceivingStream, datagram: Bytes, size: int) -> int:
-    """Decrypt a datagram where it lies; returns its new size, 0 when it is not to be believed."""
-    plain = stream.unprotect(datagram[:size].tobytes()) if _HEADER_BYTES < size <= LARGEST_PROTECTED else None
-    if plain is None:
-        return 0
-    datagram[: len(plain)] = np.frombuffer(plain, np.uint8)
-    return len(plain)
-
-
 def _way_to(index: int) -> list[int]:
     """Sequence numbers that lead a session from its beginning to this index, no step further than it can tell which way
     it goes."""
@@ -200,21 +191,30 @@ class SecureRows:
         return send if stream is None else stream.through(send)
 
     def take(self, rows: Rows, data: Bytes, sizes: Numbers) -> None:
-        """Decrypt the datagrams of encrypted rows where they lie: (n,) rows and sizes, (n, …) data. What is not to be
-        believed gets the size 0, and is counted."""
+        """Decrypt the datagrams of encrypted rows where they lie: (n,) rows and sizes, (n, …) data in one piece. What
+        is not to be believed gets the size 0, and is counted."""
         if not self._receiving:
             return
-        for k in np.flatnonzero(self._secure[rows]):
-            row = int(rows[k])
-            sizes[k] = unprotect_into(self._receiving[row], data[k], int(sizes[k]))
-            if not sizes[k]:
+        flat, width = data.reshape(-1).data, data.shape[1]
+        for k in np.flatnonzero(self._secure[rows]).tolist():
+            row, size, at = int(rows[k]), int(sizes[k]), k * width
+            datagram = bytes(flat[at : at + size]) if _HEADER_BYTES < size <= LARGEST_PROTECTED else b""
+            plain = self._receiving[row].unprotect(datagram)
+            if plain is None:
+                sizes[k] = 0
                 self._counters["unauthentic"][row] += 1
+            else:
+                sizes[k] = len(plain)
+                flat[at : at + len(plain)] = plain
 
     def publish(self) -> None:
         """Write down how far each row's peer has come."""
-        for row, stream in self._receiving.items():
-            self._counters["srtp_heard_ssrc"][row] = stream.ssrc
-            self._counters["srtp_heard_index"][row] = stream.index
+        if not self._receiving:
+            return
+        rows = list(self._receiving)
+        heard = np.array([(stream.ssrc, stream.index) for stream in self._receiving.values()], np.int64)
+        self._counters["srtp_heard_ssrc"][rows] = heard[:, 0]
+        self._counters["srtp_heard_index"][rows] = heard[:, 1]
 
 
 def _mark(suite: str, key: bytes) -> int:
