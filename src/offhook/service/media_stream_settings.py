@@ -11,7 +11,7 @@ from offhook.service.setting_section import Section, limit
 from offhook.service.setting_types import HostPort, PublicUrl, as_host_port
 
 SHORTEST_STREAM_KEY = 24
-_SPOKEN = {"twilio": {"PCMU"}, "bridge": {"PCMU"}, "signalwire": {"PCMU", "G722", "L16"}}
+_SPOKEN = {"twilio": {"PCMU"}, "bridge": {"PCMU"}}
 
 
 class MediaStreamAccount(Section):
@@ -34,8 +34,8 @@ class MediaStreamAccount(Section):
     """Where that interface is, if not at its usual place. SignalWire: `https://<space>.signalwire.com/api/laml`."""
     codec: Literal["PCMU", "PCMA", "G722", "L16"] = "PCMU"
     """What calls that are answered here are streamed in; Twilio and bridges have PCMU alone."""
-    l16_little_endian: bool = False
-    """How the carrier writes the samples of L16. RTP, which Telnyx names, has the high byte first."""
+    l16_little_endian: bool | None = None
+    """Whether the carrier writes the low byte of L16 first. None: SignalWire does, Telnyx writes as RTP does."""
 
 
 class MediaStream(Section):

@@ -54,7 +54,7 @@ def test_telnyx_streams_both_ways_in_one_codec(codec: Codec, rate: str) -> None:
     }
 
 
-@pytest.mark.parametrize(("codec", "name"), [(Codec.PCMU, "PCMU@8000h"), (Codec.L16, "L16@16000h")])
+@pytest.mark.parametrize(("codec", "name"), [(Codec.PCMU, "PCMU"), (Codec.PCMA, "PCMA"), (Codec.L16, "L16@16000h")])
 def test_signalwire_names_codec_and_rate(codec: Codec, name: str) -> None:
     assert stream("signalwire", codec).attrib == {"url": STREAM, "codec": name}
 

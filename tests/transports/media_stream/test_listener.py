@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import aiohttp
 import pytest
@@ -79,11 +79,15 @@ async def test_audio_goes_both_ways_and_keys_come(listens: "Starts") -> None:
     assert await listening.until_fact(LegEnded) == LegEnded("caller_hung_up")
 
 
-async def test_l16_of_a_carrier_that_writes_the_low_byte_first(listens: "Starts") -> None:
+@pytest.mark.parametrize(("carrier", "said"), [("signalwire", None), ("telnyx", True)])
+async def test_l16_of_a_carrier_that_writes_the_low_byte_first(
+    listens: "Starts", carrier: Literal["signalwire", "telnyx"], said: bool | None
+) -> None:
     """Rows have the high byte first (RFC 3551 4.5.11)."""
-    little = StreamAccount("little", "telnyx", stream_key=KEY, l16_little_endian=True)
+    little = StreamAccount("little", carrier, stream_key=KEY, l16_little_endian=said)
     listening = await listens(accounts=(little,))
-    async with MediaStreamClient(listening.host, dialect="telnyx", encoding="L16") as call:
+    dialect: Literal["twilio", "telnyx"] = "telnyx" if carrier == "telnyx" else "twilio"
+    async with MediaStreamClient(listening.host, dialect=dialect, encoding="L16") as call:
         await call.stream(f"/media-stream/little/{KEY}", NUMBERS)
         leg = await listening.leg()
         row = leg.media_socket()

@@ -1,14 +1,12 @@
 """What a carrier is told to do with a call: TwiML, TeXML and cXML, which are one language with accents."""
 
 from collections.abc import Mapping
-from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 from offhook.media.messages import Codec
 from offhook.transports.media_stream.settings import Carrier
 
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
-_SIGNALWIRE_CODECS: Final = {Codec.PCMU: "PCMU@8000h", Codec.G722: "G722@16000h", Codec.L16: "L16@16000h"}
 
 
 def connect(carrier: Carrier, codec: Codec, stream_url: str, parameters: Mapping[str, str], again_url: str) -> str:
@@ -41,6 +39,6 @@ def _format(carrier: Carrier, codec: Codec) -> dict[str, str]:
                 "bidirectionalSamplingRate": rate,
             }
         case "signalwire":
-            return {"codec": _SIGNALWIRE_CODECS[codec]} if codec in _SIGNALWIRE_CODECS else {}
+            return {"codec": "L16@16000h" if codec is Codec.L16 else codec.value}
         case "twilio" | "bridge":
             return {}  # u-law is all there is

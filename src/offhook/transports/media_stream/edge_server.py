@@ -281,7 +281,7 @@ class EdgeServer:
             call,
             started,
             dialect=dialect,
-            little_endian=account.l16_little_endian,
+            little_endian=account.low_byte_first,
             ws=ws,
             link=self._link,
             counts=self._counts,

@@ -20,7 +20,7 @@ class StreamAccount:
     public key, base64). `stream_key` is a fixed secret in the address of streams, for those that cannot ask for an
     address a call. `rest_user` and `rest_key` are for the carrier's REST interface at `api_url`, without which the end
     of the stream has to end the call. `codec` is what calls answered here are spoken in. `l16_little_endian`: how the
-    carrier writes L16.
+    carrier writes L16; None: as RTP does (RFC 3551 4.5.11), but for SignalWire.
     """
 
     name: str
@@ -31,12 +31,17 @@ class StreamAccount:
     rest_key: str | None = field(default=None, repr=False)
     api_url: str | None = None
     codec: Codec = Codec.PCMU
-    l16_little_endian: bool = False
+    l16_little_endian: bool | None = None
 
     @property
     def answers(self) -> bool:
         """Whether the answer address of this account is open: only to whom can prove to be the carrier."""
         return self.carrier in ANSWERS and self.signing_key is not None
+
+    @property
+    def low_byte_first(self) -> bool:
+        """How the samples of L16 lie in its messages."""
+        return self.carrier == "signalwire" if self.l16_little_endian is None else self.l16_little_endian
 
     @property
     def rest_url(self) -> str | None:
