@@ -51,6 +51,12 @@ def test_contradictions_about_calls_that_flows_place(text: str, path: str) -> No
     assert f"{path}: " in mistake_in(text)
 
 
+def test_the_values_of_an_optional_setting_are_listed() -> None:
+    told = mistake_in(f'{DIALS}srtp = "yes"\ncodecs = ["OPUS"]\n')
+    assert 'Write one of "off", "accept", "offer", "require".' in told
+    assert 'Write one of "G722", "PCMU", "PCMA".' in told
+
+
 def test_calls_that_are_allowed_without_a_trunk_are_doubted() -> None:
     assert "outbound.allow" in doubts_of('[outbound]\nallow = ["+49"]\n')
     assert "outbound.allow" not in doubts_of(f'[outbound]\nallow = ["+49"]\n{DIALS}')

@@ -73,7 +73,7 @@ class Outbound(Section):
     """Calls that a flow has placed and that are in progress."""
     calls_per_minute: int = limit(30, metric=REFUSED, ge=0, le=10000)
     """Calls that a flow may place within one minute."""
-    calls_per_day: int = limit(1000, metric=REFUSED, ge=0, le=1000000)
+    calls_per_day: int = limit(1000, metric=REFUSED, ge=0, le=100000)
     """Calls that a flow may place within 24 hours."""
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Final, TypeAlias, get_args, get_origin
+from typing import Any, Final, Literal, TypeAlias, get_args, get_origin
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel
@@ -169,7 +169,10 @@ def _shown(place: Place, value: Any) -> str:
 
 
 def _allowed(annotation: Any) -> tuple[str, ...]:
-    return tuple(str(value) for value in get_args(annotation))
+    """The values of the literal in here, be it optional or in a list."""
+    if get_origin(annotation) is Literal:
+        return tuple(str(value) for value in get_args(annotation))
+    return next((found for part in get_args(annotation) if (found := _allowed(part))), ())
 
 
 def _listed(values: Iterable[str]) -> str:

@@ -122,7 +122,7 @@ def as_registrar(written: object) -> object:
     if found is None and is_host(bare):
         return SipDomain(bare)
     if found is None or not is_host(found.host) or not found.port:
-        _refuse(f"'{written}' is not a registrar.", 'Write a domain, or host and port: "sip.example.net:5060".')
+        _refuse(f"'{written}' is no domain of SIP.", 'Write a domain, or host and port: "sip.example.net:5060".')
     return SipDomain(found.host, found.port)
 
 
