@@ -1,6 +1,8 @@
 """Which flow answers which number."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from offhook.service.flow_book import FlowBook
 from offhook.service.settings import Flow
@@ -69,3 +71,62 @@ def test_numbers_go_out_in_the_flows_format() -> None:
     second = book.find("+4921155661", "+4915112345678")
     assert second is not None
     assert (second.called, second.caller) == ("4921155661", "4915112345678")
+
+
+@pytest.mark.parametrize("called", ["021155660", "0211 5566-0", "sip:021155660@10.0.0.1", "tel:0211-55660"])
+def test_a_national_number_is_read_by_the_country_of_the_trunk_that_it_came_by(called: str) -> None:
+    """(contract D2) The flow itself has no country."""
+    book = FlowBook([flow("support", "+4921155660")], {"carrier": "DE", "other": None})
+    for trunk, expected in (("carrier", "support"), ("other", None), (None, None)):
+        answer = book.find(called, "0151 12345678", trunk)
+        assert (answer.flow.id if answer else None) == expected
+    answer = book.find(called, "0151 12345678", "carrier")
+    assert answer is not None
+    assert (answer.called, answer.caller) == ("+4921155660", "+4915112345678")
+
+
+@pytest.mark.parametrize("number", ["+4999", "+999123456", "+49110", "12345678901234567", "*97", "0800ABC"])
+def test_a_number_that_no_plan_knows_reaches_the_flow_that_lists_just_it(number: str) -> None:
+    assert found(FlowBook([flow("odd", number, default_country="DE")]), number) == "odd"
+    assert found(FlowBook([flow("odd", number)]), number) == "odd"
+
+
+@pytest.mark.parametrize(
+    "called", ["tel:55660;phone-context=+49211", "sip:55660;phone-context=+49211@h", "sip:%2B4921155660@h"]
+)
+def test_a_number_in_the_context_of_another_and_an_encoded_one_are_found(called: str) -> None:
+    assert found(FlowBook([flow("support", "+4921155660")]), called) == "support"
+
+
+@given(
+    st.sampled_from(["+49", "0049", "0", "49", "+49 (0)"]),
+    st.lists(st.sampled_from(["", " ", "-", "/", ".", "\u00a0"]), min_size=8, max_size=8),
+    st.sampled_from(["", "sip:", "tel:"]),
+)
+def test_every_spelling_of_a_number_finds_its_flow(prefix: str, between: list[str], scheme: str) -> None:
+    """(contract D2)"""
+    digits = "".join(digit + separator for digit, separator in zip("21155660", between, strict=True))
+    assert found(BOOK, f"{scheme}{prefix}{digits}") == "support"
+
+
+@given(st.text(max_size=20), st.text(max_size=20) | st.none(), st.sampled_from(["carrier", None]))
+def test_looking_up_never_raises(called: str, caller: str | None, trunk: str | None) -> None:
+    BOOK.find(called, caller, trunk)
+
+
+BOOK = FlowBook(
+    [flow("support", "+4921155660", default_country="DE"), flow("vienna", "01 123456", default_country="AT")],
+    {"carrier": "US"},
+)
+
+
+def test_a_flow_calls_from_its_first_number() -> None:
+    """(contract D1)"""
+    book = FlowBook([flow("support", "*", "0211 55660", default_country="DE", number_format="digits"), flow("all")])
+    calling = book.calling("support", "0151 12345678", None)
+    assert calling is not None
+    assert (calling.called, calling.caller) == ("4915112345678", "4921155660")
+    nameless = book.calling("all", "+4915112345678", None)
+    assert nameless is not None
+    assert nameless.caller == ""
+    assert book.calling("nobody", "+49", None) is None
