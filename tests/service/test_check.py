@@ -139,6 +139,23 @@ async def test_a_registrar_whose_name_is_not_known_fails_and_one_that_is_known_s
     assert found["trunk[found].registrar"] == check.Finding("trunk[found].registrar", "registers at udp:127.0.0.1:5060")
 
 
+async def test_a_proxy_says_where_calls_go(app_url: str) -> None:
+    trunk = '[[trunk]]\nname = "{}"\nproxy = "{}"\n'
+    text = trunk.format("lost", "no-such-host.invalid:5060") + trunk.format("found", "127.0.0.1:5070") + flow(app_url)
+    found = {finding.what: finding for finding in await check.elsewhere(settings(text))}
+    assert "trunk[lost].proxy" in (found["trunk[lost].proxy"].remedy or "")
+    assert found["trunk[found].proxy"] == check.Finding("trunk[found].proxy", "calls go to udp:127.0.0.1:5070")
+
+
+def test_calls_that_no_trunk_can_place_are_pointed_out(app_url: str) -> None:
+    (finding,) = [
+        one
+        for one in check.here(settings('[outbound]\nallow = ["+49"]\n' + flow(app_url)), bind=False)
+        if one.what == "outbound.allow"
+    ]
+    assert "proxy" in (finding.remedy or "")
+
+
 async def test_an_app_that_listens_can_be_reached(app_url: str) -> None:
     (finding,) = await check.elsewhere(settings(flow(app_url)))
     assert finding.remedy is None

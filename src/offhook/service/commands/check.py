@@ -23,7 +23,7 @@ from offhook.service.engine_names import engine_named
 from offhook.service.http_server import bound
 from offhook.service.media_stream_settings import MediaStreamAccount
 from offhook.service.outbound_mistakes import doubts as about_outbound_calls
-from offhook.service.setting_types import HostPort
+from offhook.service.setting_types import HostPort, SipDomain
 from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Flow, Settings, Sip
 from offhook.service.settings_file import load
 from offhook.service.sip_servers import own_certificate, servers_of
@@ -84,13 +84,16 @@ def here(settings: Settings, *, bind: bool) -> list[Finding]:
 
 async def elsewhere(settings: Settings) -> list[Finding]:
     """What must be reachable: every flow's app and its second app, by a connection that carries no event; and the
-    registrars, by name."""
+    registrars and proxies, by name."""
     places = [(f"flow[{flow.id}].app", flow.app, flow) for flow in settings.flows]
     places += [(f"flow[{f.id}].fallback.url", f.fallback.url, f) for f in settings.flows if f.fallback.url]
     async with asyncio.TaskGroup() as tasks:
         tries = [tasks.create_task(_reach(what, url, flow.connect_within_seconds)) for what, url, flow in places]
-        registrars = [trunk for trunk in settings.trunks if trunk.registrar is not None]
-        tries += [tasks.create_task(_registrar(trunk, settings.sip)) for trunk in registrars]
+        for trunk in settings.trunks:
+            named = (("registrar", "registers at", trunk.registrar), ("proxy", "calls go to", trunk.proxy))
+            for key, does, where in named:
+                if where is not None:
+                    tries.append(tasks.create_task(_servers(trunk, where, key, does, settings.sip)))
     return [task.result() for task in tries]
 
 
@@ -140,13 +143,13 @@ def _certificate(sip: Sip) -> str:
     return f"{sip.tls_certificate} is valid until {until.date()}"
 
 
-async def _registrar(trunk: Trunk, sip: Sip) -> Finding:
-    what = f"trunk[{trunk.name}].registrar"
+async def _servers(trunk: Trunk, where: SipDomain, key: str, does: str, sip: Sip) -> Finding:
+    what = f"trunk[{trunk.name}].{key}"
     try:
-        servers = await servers_of(trunk, sip)
+        servers = await servers_of(trunk, where, key, sip)
     except OffhookError as error:
         return Finding(what, error.message, error.remedy)
-    return Finding(what, f"registers at {', '.join(servers)}")
+    return Finding(what, f"{does} {', '.join(servers)}")
 
 
 def _streams_of(account: MediaStreamAccount) -> str:
