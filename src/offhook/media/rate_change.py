@@ -1,8 +1,8 @@
 """Frames of one table's rate at the other's: 8 kHz to 16 kHz and back, for many rows in one matrix product.
 
 A frame comes with the samples before it, so that nothing is remembered between frames and they join without a seam. The
-filter is a windowed sinc that passes speech up to 3.4 kHz and leaves less than 70 dB of what would fold, or mirror,
-beyond 4.1 kHz.
+filter is a windowed sinc that passes speech up to 3.4 kHz; what would fold, or mirror, from beyond 4.1 kHz comes out
+65 dB weaker and more.
 """
 
 from typing import Final
