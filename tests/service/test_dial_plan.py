@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from offhook.calls.dial_routes import AskedToDial, DialRefused, Purpose
@@ -164,6 +164,7 @@ def reached(target: str) -> str:
     return f"+49{keys[1:]}" if keys.startswith("0") else keys
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(DENIED),
     st.sampled_from(FORMS),
@@ -194,6 +195,7 @@ def test_no_spelling_brings_a_denied_number_through(
             assert not number.isdecimal() or (len(number) == 3 and number not in {"110", "112"})
 
 
+@settings(deadline=None)
 @given(st.text("+0123456789 ;:=@%.*#()-abcsiptel", max_size=30))
 def test_nothing_else_brings_one_through_either(written: str) -> None:
     way = FUZZED.route(asked(written))

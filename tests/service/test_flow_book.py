@@ -1,7 +1,7 @@
 """Which flow answers which number."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offhook.service.flow_book import FlowBook
@@ -98,6 +98,7 @@ def test_a_number_in_the_context_of_another_and_an_encoded_one_are_found(called:
     assert found(FlowBook([flow("support", "+4921155660")]), called) == "support"
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["+49", "0049", "0", "49", "+49 (0)"]),
     st.lists(st.sampled_from(["", " ", "-", "/", ".", "\u00a0"]), min_size=8, max_size=8),
@@ -109,6 +110,7 @@ def test_every_spelling_of_a_number_finds_its_flow(prefix: str, between: list[st
     assert found(BOOK, f"{scheme}{prefix}{digits}") == "support"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20), st.text(max_size=20) | st.none(), st.sampled_from(["carrier", None]))
 def test_looking_up_never_raises(called: str, caller: str | None, trunk: str | None) -> None:
     BOOK.find(called, caller, trunk)

@@ -1,7 +1,7 @@
 """Phone numbers in every spelling (contract D2)."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offhook.service.numbers import (
@@ -98,6 +98,7 @@ def test_what_is_no_number_is_refused_with_a_remedy(written: str) -> None:
     assert "\n" not in read.written
 
 
+@settings(deadline=None)
 @given(
     st.one_of(st.text(max_size=24), st.text("+0123456789 ()-./;=:@%sipteld*#", max_size=24)), st.sampled_from(COUNTRIES)
 )
@@ -130,6 +131,7 @@ def test_a_number_is_written_as_the_trunk_dials(number: str, dial_format: DialFo
     assert as_dialled(number, dial_format, "DE") == dialled
 
 
+@settings(deadline=None)
 @given(st.integers(10**6, 10**14), st.sampled_from(["DE", "US", "IT", "GB", "FR", "ES"]))
 def test_a_national_number_can_be_read_back(digits: int, country: str) -> None:
     number = e164(f"+{digits}", None)
