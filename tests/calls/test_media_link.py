@@ -1,5 +1,6 @@
 """The way to the media process: by hand, and with a real process that is killed."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -11,6 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from offhook.audio.g711 import decode_ulaw, encode_ulaw
 from offhook.calls.media_link import InProcessMediaLink, MediaLink, ProcessMediaLink
@@ -21,7 +24,9 @@ from offhook.media.messages import (
     AudioStarted,
     Codec,
     MediaTerms,
+    OpenRow,
     PacketsStopped,
+    PlayFrom,
     Report,
     RowFact,
     TelephoneEventSent,
@@ -650,3 +655,46 @@ async def test_the_media_process_ends_with_its_link() -> None:
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert link.pid == 0
+
+
+ROW_STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["open", "close", "play_from", "stop", "hold", "tick"]), st.integers(0, 5), st.integers(0, 5)
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(steps=ROW_STEPS)
+def test_rows_open_close_and_play_each_other_in_any_order(steps: list[tuple[str, int, int]]) -> None:
+    """Nothing breaks, and a replay never names a row that is not open."""
+    peer = Peer()
+
+    async def walk() -> None:
+        link = InProcessMediaLink(ports=Span(24200, 24299), max_calls=0, detector=Loudness())
+        leases: list[int] = []
+        narrow: set[int] = set()
+        for what, one, other in steps:
+            lease, second = (leases[n % len(leases)] if leases else 99 for n in (one, other))
+            if what == "open" and len(leases) < 6:
+                terms = MediaTerms(Codec.G722, 9, peer.sock.getsockname()) if one % 2 else peer.terms
+                leases.append(link.open(terms).lease)
+                narrow |= set() if one % 2 else {leases[-1]}
+            elif what == "close" and leases:
+                leases.remove(lease)
+                link.close(lease)
+            elif what == "play_from":
+                link.play_from(lease, second)
+            elif what == "stop":
+                link.play_from(lease, None)
+            elif what == "hold" and lease in narrow:
+                link.change_terms(lease, replace(peer.terms, receiving=bool(other % 2)))
+            await link.tick()
+            opened = {command.lease for command, _ in link.replay() if isinstance(command, OpenRow)}
+            sources = {command.source for command, _ in link.replay() if isinstance(command, PlayFrom)}
+            assert sources <= opened == set(leases)
+        await link.end()
+
+    asyncio.run(walk())
+    peer.sock.close()
