@@ -75,6 +75,9 @@ class Trunk(Section):
     """Send the number that calls show as P-Asserted-Identity too (RFC 3325), for carriers that take it from there."""
     codecs: Annotated[Listed[Literal["G722", "PCMU", "PCMA"]], Field(min_length=1)] | None = None
     """What calls by it are offered in. None: `sip.codecs`."""
+    keys: Literal["rfc4733", "inband"] = "rfc4733"
+    """How callers' keys come: `rfc4733` as telephone events, or as tones from who offers no events; `inband` as tones,
+    whatever was agreed on. INFO is read always. What comes twice is one key."""
     srtp: Literal["off", "accept", "offer", "require"] | None = None
     """Whether media of its calls is encrypted, as `sip.srtp`. None: as there."""
     transfer: Literal["bridge", "refer"] = "bridge"

@@ -59,7 +59,7 @@ from offhook.transports.sip.account import Account
 from offhook.transports.sip.front_door import RequestLimits
 from offhook.transports.sip.listener import SipListener
 from offhook.transports.sip.sdes import Srtp, SrtpRules
-from offhook.transports.sip.trunk import SipTrunk
+from offhook.transports.sip.trunk import INBAND, SipTrunk
 from offhook.transports.sip.user import User as SipUser
 
 logger = structlog.get_logger()
@@ -157,6 +157,7 @@ async def sip_listeners(settings: Settings, link: MediaLink) -> list[SipListener
             trunks={name: [str(network) for network in networks] for name, networks in trunks.items()},
             limits=_request_limits(settings.limits),
             digest_algorithms=settings.sip.digest,
+            tones_of=[trunk.name for trunk in settings.trunks if trunk.keys == INBAND],
             users=[
                 SipUser(user.name, user.password, user.numbers, user.may_dial, user.max_calls)
                 for user in settings.users
@@ -190,6 +191,7 @@ def _sip_trunk(trunk: Trunk, where: SipDomain, sip: Sip) -> SipTrunk:
         session_seconds=trunk.session_seconds,
         asserts_identity=trunk.asserts_identity,
         srtp=Srtp(trunk.srtp or sip.srtp),
+        keys=trunk.keys,
         tls_ca=None if trunk.tls_ca is None else str(trunk.tls_ca),
         tls_verify=trunk.tls_verify,
     )

@@ -159,6 +159,16 @@ def test_who_has_an_address_that_may_call_is_not_challenged_and_carries_its_trun
         assert (alice.bench.calls[-1].offer.trunk, alice.bench.calls[-1].offer.user) == (trunk, None)
 
 
+def test_keys_of_a_trunk_are_listened_for_in_the_audio_where_its_setting_says_so(alice: Caller) -> None:
+    """Though it agrees to telephone events; `trunk.keys = "inband"`."""
+    alice.bench.agent = UserAgent(entrance=Entrance(alice.door), tones_of=["carrier"])
+    for host, listened_for in (("192.0.2.1", True), ("198.51.100.7", False)):
+        alice.phone.call_id = f"from-{host}"
+        alice.bench.hears(alice.phone.invite(), from_host(alice.bench, alice.door, host))
+        terms = alice.bench.calls[-1].offer.terms
+        assert (terms.telephone_event, terms.inband_keys) == (101, listened_for)
+
+
 def test_who_may_call_is_told_when_it_is_too_much_and_then_no_more(alice: Caller) -> None:
     source = from_host(alice.bench, alice.door, "198.51.100.7")
     answers = [alice.bench.hears(alice.phone.request("OPTIONS"), source) for _ in range(30)]

@@ -38,17 +38,19 @@ class IncomingCall(Call):
         trunk: str | None = None,
         codecs: Sequence[Codec] = CODECS,
         srtp: SrtpRules = SrtpRules(),  # noqa: B008 -- a frozen value
+        tones: bool = False,
         session_seconds: int = DEFAULT_S,
     ) -> None:
         """Take in an INVITE that has passed all checks but that of its body. `called` None: the Request-URI says it.
-        `trunk`: the name of the one that it came by. `codecs` are those that may be spoken (see MediaSession).
+        `trunk`: the name of the one that it came by. `codecs` are those that may be spoken, `tones`: keys
+        are listened for in the audio (see MediaSession).
         `session_seconds`: the session timer where the caller asks for none (RFC 4028); 0: none then.
 
         Raises:
             UnsupportedBody, NotAcceptable: the call must be refused for what it brought.
         """
         description = session_description_in(invite)
-        session = MediaSession(codecs, srtp=srtp.of(trunk), setting=srtp.setting_of(trunk))
+        session = MediaSession(codecs, srtp=srtp.of(trunk), setting=srtp.setting_of(trunk), tones=tones)
         super().__init__(Dialog.from_invite(invite, flow), session, SessionTimer(session_seconds))
         self.transaction = transaction
         self._invite = invite

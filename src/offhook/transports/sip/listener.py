@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Final
 
@@ -65,6 +65,7 @@ class SipListener:
         max_calls: calls at a time; further ones get 503 with Retry-After.
         codecs: what may be spoken, in the order of preference (see offer_answer).
         srtp: whether media is encrypted, for all and by trunk.
+        tones_of: trunks whose keys are listened for in the audio too.
         accounts: where to be registered, from `start` to `stop`. Their registrars may call.
         dns_servers: addresses and ports of DNS servers; none: those of the machine.
         dials_by: the trunks that calls can be placed by.
@@ -89,6 +90,7 @@ class SipListener:
         max_calls: int = MAX_CALLS,
         codecs: Sequence[Codec] = CODECS,
         srtp: SrtpRules = SrtpRules(),  # noqa: B008 -- a frozen value
+        tones_of: Collection[str] = (),
         accounts: Sequence[Account] = (),
         dns_servers: Sequence[tuple[str, int]] = (),
         dials_by: Sequence[SipTrunk] = (),
@@ -106,7 +108,7 @@ class SipListener:
         )
         self._door = FrontDoor(self._admission, limits)
         entrance = Entrance(self._door, users, digest_algorithms)
-        self._agent = UserAgent(max_calls=max_calls, codecs=codecs, srtp=srtp, entrance=entrance)
+        self._agent = UserAgent(max_calls=max_calls, codecs=codecs, srtp=srtp, tones_of=tones_of, entrance=entrance)
         self._agent.registrations = tuple(Registration(account, random.random) for account in accounts)
         self._location = ServerLocation(dns_servers)
         self._dialling = Dialling(dials_by)

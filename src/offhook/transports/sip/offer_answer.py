@@ -62,7 +62,8 @@ class MediaSession:
 
     `address` is where our RTP is expected, None until the call is answered or placed. `codecs` are those that are
     spoken, in the order of our preference. `placed`: the call is ours, and its row is taken when the answer says of
-    which rate. `srtp`: whether it is encrypted, `setting` being where that is written down.
+    which rate. `srtp`: whether it is encrypted, `setting` being where that is written down. `tones`: keys are
+    listened for in the audio, also of peers that agree to telephone events.
     """
 
     def __init__(
@@ -72,11 +73,13 @@ class MediaSession:
         placed: bool = False,
         srtp: Srtp = Srtp.ACCEPT,
         setting: str = "sip.srtp",
+        tones: bool = False,
     ) -> None:
         self._codecs = tuple(codecs)
         self._placed = placed
         self._srtp = srtp
         self._setting = setting
+        self._tones = tones
         self._asked: tuple[Codec, ...] = ()
         self._own_keys: tuple[Crypto, ...] = offered_cryptos() if srtp.offered else ()
         self._asked_keys: tuple[Crypto, ...] = ()
@@ -179,7 +182,7 @@ class MediaSession:
             terms = _terms(theirs, line, spoken, answer=answer)
             if terms is not None:
                 held = not terms.sending
-                return Agreed(theirs=theirs, line=at, terms=replace(terms, srtp=keys), held=held, crypto=crypto)
+                return Agreed(theirs=theirs, line=at, terms=self._own_terms(terms, keys), held=held, crypto=crypto)
             problem = NotAcceptable(305, f"None of {', '.join(spoken)} is offered")
         raise problem
 
@@ -194,6 +197,10 @@ class MediaSession:
         if self._srtp is Srtp.REQUIRE and not _encrypted(line):
             return NotAcceptable(302, f"Media must be encrypted here: {self._setting} = 'require'")
         return None
+
+    def _own_terms(self, terms: MediaTerms, keys: SrtpKeys | None) -> MediaTerms:
+        """What the line comes to with our keys and our trunk's ways."""
+        return replace(terms, srtp=keys, inband_keys=terms.inband_keys or self._tones)
 
     def _keys_with(self, line: MediaDescription, *, answer: bool) -> tuple[Crypto | None, SrtpKeys | None]:
         """The keys that this line comes to: our own as a line under the tag agreed on, and both. The peer's key of

@@ -40,7 +40,7 @@ from offhook.transports.sip.reliable_provisional import ReliableOrder, rseq_in
 from offhook.transports.sip.response import ALLOW, SUPPORTED
 from offhook.transports.sip.session_timer import SessionTimer
 from offhook.transports.sip.transaction import T1, Key, NonInviteClientTransaction, ServerTransaction
-from offhook.transports.sip.trunk import MAX_REDIRECTS, SipTrunk
+from offhook.transports.sip.trunk import INBAND, MAX_REDIRECTS, SipTrunk
 
 # Where a trunk has several addresses, one that is silent is passed over after four INVITEs (0, 0.5, 1.5, 3.5 s).
 PASS_OVER_MS: Final = 4000
@@ -83,7 +83,7 @@ class OutgoingCall(Call):
         setting = f"trunk[{trunk.name}].srtp"
         super().__init__(
             placed,
-            MediaSession(trunk.codecs, placed=True, srtp=trunk.srtp, setting=setting),
+            MediaSession(trunk.codecs, placed=True, srtp=trunk.srtp, setting=setting, tones=trunk.keys == INBAND),
             SessionTimer(trunk.session_seconds),
             DigestClient(trunk.auth_username or trunk.username or "", trunk.password or "") if trunk.password else None,
         )

@@ -8,6 +8,7 @@ from offhook.transports.sip.offer_answer import CODECS
 from offhook.transports.sip.sdes import Srtp
 
 MAX_REDIRECTS = 5
+INBAND = "inband"
 MIN_SESSION_SECONDS = 90
 
 

@@ -3,7 +3,7 @@
 `receive`, `obey` and `advance` return what follows; `next_deadline` is the earliest of all machines below.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -75,6 +75,7 @@ class UserAgent:
         max_transactions: int = MAX_TRANSACTIONS,
         codecs: Sequence[Codec] = CODECS,
         srtp: SrtpRules = SrtpRules(),  # noqa: B008 -- a frozen value
+        tones_of: Collection[str] = (),
         entrance: Entrance | None = None,
     ) -> None:
         self._entrance = entrance or Entrance(FrontDoor())
@@ -83,6 +84,7 @@ class UserAgent:
         self._max_calls = max_calls
         self._codecs = codecs
         self._srtp = srtp
+        self._tones_of = frozenset(tones_of)
         self._max_transactions = max_transactions
         self._servers: dict[Key, ServerTransaction] = {}
         self._invites: dict[Key, IncomingCall] = {}
@@ -265,7 +267,14 @@ class UserAgent:
             called = called_behind(invite) if registered else None
             trunk = registered or entered.trunk
             call = IncomingCall(
-                invite, flow, transaction, called=called, trunk=trunk, codecs=self._codecs, srtp=self._srtp
+                invite,
+                flow,
+                transaction,
+                called=called,
+                trunk=trunk,
+                codecs=self._codecs,
+                srtp=self._srtp,
+                tones=trunk in self._tones_of,
             )
         except (UnsupportedBody, NotAcceptable) as error:
             status, headers = refusal_of(error)
