@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offhook.media.messages import Codec
@@ -136,6 +136,7 @@ def test_chunks_without_numbers_are_taken_as_they_come() -> None:
     assert line.payloads == [chunk(1), chunk(2), chunk(3)]
 
 
+@settings(deadline=None)
 @given(st.permutations(range(1, 30)))
 def test_whatever_the_order_nothing_is_heard_twice_or_backwards(order: list[int]) -> None:
     line = Line()

@@ -7,7 +7,7 @@ import json
 from base64 import b64decode
 from collections import Counter, deque
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offhook.media.messages import TICK_MS, Codec
@@ -321,6 +321,7 @@ steps = st.lists(
 )
 
 
+@settings(max_examples=50, deadline=None)
 @given(steps)
 def test_whatever_happens_the_carrier_is_never_far_behind(story: list[tuple[str, int]]) -> None:
     carrier = Carrier()

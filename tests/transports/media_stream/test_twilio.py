@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offhook.media.messages import Codec
@@ -187,6 +187,7 @@ json_values = st.recursive(
 names = st.sampled_from(["event", "media", "mark", "dtmf", "start", "payload", "chunk", "digit", "name", "mediaFormat"])
 
 
+@settings(deadline=None)
 @given(st.dictionaries(names, json_values | st.dictionaries(names, json_values)), st.sampled_from(["media", "start"]))
 def test_no_message_is_too_odd_to_be_read(message: dict[str, Any], event: str) -> None:
     read({**message, "event": event})
