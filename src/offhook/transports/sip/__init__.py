@@ -22,6 +22,8 @@ Read first: `user_agent` (what happens to a message), then `call` (what happens 
     admission       who may call (contract D42)               hop         where messages come from and go to
     rate_limits     token buckets                             refusals    what was turned away, and what would allow it
     digest_server   RFC 7616, the server's side               user        who may call from anywhere with a password
+    refusal_log     what is said about refusals               stateless_answers    those that leave no trace
+    streams         connections by TCP and TLS                connection_watch    which of them are given up
     registration    being registered at one registrar         account     at which, as whom
     register_request    what is asked of it                   digest      RFC 7616, the client's side
     registration_trouble    why not, and how long to wait     deadlines   those of all machines
