@@ -102,6 +102,7 @@ class LiveCall:
     ) -> None:
         self.session: Final = settings.session
         self._placed: Final = leg if isinstance(leg, PlacedLeg) else None
+        self._leg_changed = False
         self._leg: CallLeg = leg.leg if isinstance(leg, PlacedLeg) else leg
         self._way_out: Final = way_out
         self._flow: Final = flow
@@ -359,10 +360,13 @@ class LiveCall:
         """The caller's leg is this one from now on. Whoever held the old one, the new one listens."""
         assert self._hands is not None
         self._leg = self._hands.leg = leg
+        self._leg_changed = True
         self._read(self._read_leg(leg, facts))
         self.happened(CallResumed())
 
     def _connected(self, terms: MediaTerms | None) -> None:
+        if self._leg_changed:
+            return  # a leg that takes another one's place is on its row already
         if self._placed is None or self._hands is None or self._hands.connect(terms or self._leg.offer.terms):
             self.happened(CallConnected())
 

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -35,7 +36,13 @@ class PlacedLeg:
         """A row for it on these terms; one on others is to be closed before. Raises OffhookError: `media_full`."""
         audio = self._audio
         assert audio is not None, "its row is open"
-        return self._link.open(terms, audio.sock if isinstance(audio, ReservedPort) else audio.dup())
+        if isinstance(audio, ReservedPort):
+            return self._link.open(terms, audio.sock)
+        with ExitStack() as unless_taken:
+            sock = unless_taken.enter_context(audio.dup())
+            row = self._link.open(terms, sock)
+            unless_taken.pop_all()
+            return row
 
     def release(self) -> None:
         """It is over: let go of the socket or the ports; a row that is open on them keeps them until it is closed."""
@@ -102,7 +109,7 @@ class WayOut:
         if may_refer and order.refer_to is not None:
             return ReferTo(order.refer_to, lambda: routes.over(asked))
         if replaces is not None:
-            order = replace(order, headers={**order.headers, "Require": "replaces", "Replaces": replaces})
+            order = replace(order, replaces=replaces)
         try:
             placed = self._dial(order, asked, routes, row)
         except OffhookError:

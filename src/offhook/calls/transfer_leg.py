@@ -240,6 +240,8 @@ class TransferLeg:
                 if self._open(terms):
                     self._state = Far.HEARD
                     self._link.play_from(self._caller.lease, self.lease)
+            case LegConnected() if self.bridged:
+                pass  # it has taken the place of another leg, on its row
             case LegConnected(terms):
                 if self._open(terms or leg.offer.terms):
                     self._bridge()

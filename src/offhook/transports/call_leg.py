@@ -38,7 +38,8 @@ class Offer:
 class Dial:
     """A call to place, by a trunk. `target` is written as this trunk dials it (`+49…`, `0211…`, an extension), or is a
     whole `sip:` address. `caller` None withholds the number. Given up after `ring_seconds` without an answer. `rate`:
-    offer codecs of this sampling rate only (Hz). `refer_to`: the trunk wants a caller who came by it to be referred
+    offer codecs of this sampling rate only (Hz). `replaces`: the call at the target to take over, as a header writes it
+    (RFC 3891). `refer_to`: the trunk wants a caller who came by it to be referred
     to this address instead (contract D15)."""
 
     trunk: str
@@ -48,6 +49,7 @@ class Dial:
     ring_seconds: float
     headers: dict[str, str] = field(default_factory=dict)
     rate: int | None = None
+    replaces: str | None = None
     refer_to: str | None = None
 
 

@@ -20,7 +20,7 @@ from offhook.transports.sip.hop import Flow, Ms, Send
 from offhook.transports.sip.leg import SipLeg
 from offhook.transports.sip.listener import SipListener
 from offhook.transports.sip.message import SipRequest, SipResponse, Unreadable, parse_message
-from offhook.transports.sip.orders import Order
+from offhook.transports.sip.orders import Answer, Order
 from offhook.transports.sip.user_agent import CallArrived, Outcome, UserAgent
 
 SDP = (
@@ -370,3 +370,19 @@ async def far_side() -> AsyncIterator[SipFarSide]:
     yield SipFarSide(listener, wire)
     wire.close()
     await listener.stop()
+
+
+@pytest.fixture
+def answered(bench: Bench, phone: Phone) -> Bench:
+    """A call whose 200 was sent."""
+    bench.dial(phone)
+    bench.order(Answer("127.0.0.1", 4000))
+    return bench
+
+
+@pytest.fixture
+def up(answered: Bench, phone: Phone) -> Bench:
+    """A call in progress."""
+    assert answered.receive(phone.request("ACK")) == []
+    answered.facts.clear()
+    return answered

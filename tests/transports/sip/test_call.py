@@ -32,22 +32,6 @@ def request_in(messages: "list[SipRequest | SipResponse]") -> SipRequest:
     return message
 
 
-@pytest.fixture
-def answered(bench: "Bench", phone: "Phone") -> "Bench":
-    """A call whose 200 was sent."""
-    bench.dial(phone)
-    bench.order(ANSWER)
-    return bench
-
-
-@pytest.fixture
-def up(answered: "Bench", phone: "Phone") -> "Bench":
-    """A call in progress."""
-    assert answered.receive(phone.request("ACK")) == []
-    answered.facts.clear()
-    return answered
-
-
 class TestBeingCalled:
     def test_trying_at_once_then_ringing_then_ok(self, bench: "Bench", phone: "Phone") -> None:
         trying = bench.dial(phone)
@@ -339,9 +323,6 @@ class TestOtherRequests:
         assert response.status == 500
         assert response.headers.get("Retry-After")
         assert up.facts == []
-
-    def test_refer_is_not_allowed(self, up: "Bench", phone: "Phone") -> None:
-        assert up.statuses(phone.request("REFER")) == [405]
 
 
 class TestBodies:

@@ -189,7 +189,7 @@ class TestCallsThatArePlaced:
         invite = bench.invite()
         assert invite.headers.get("Session-Expires") == "1800"
         assert invite.headers.get("Min-SE") == "90"
-        assert invite.headers.get("Supported") == "100rel, timer"
+        assert invite.headers.get("Supported") == "100rel, timer, replaces"
 
     def test_without_a_setting_it_asks_for_none_and_none_runs(self) -> None:
         bench = DialBench(trunk=SipTrunk("carrier", "carrier.example", session_seconds=0))

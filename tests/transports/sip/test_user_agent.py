@@ -31,18 +31,20 @@ class TestChecks:
     def test_options_tells_what_is_understood(self, bench: "Bench", phone: "Phone") -> None:
         response = only(bench.receive(phone.request("OPTIONS")))
         assert response.status == 200
-        assert response.headers.get("Allow") == "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK"
+        assert response.headers.get("Allow") == "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK, REFER, NOTIFY"
         assert "application/sdp" in (response.headers.get("Accept") or "")
-        assert response.headers.get("Supported") == "100rel, timer"
+        assert response.headers.get("Supported") == "100rel, timer, replaces"
         assert response.to_tag
 
-    @pytest.mark.parametrize(("method", "status"), [("REGISTER", 405), ("REFER", 405), ("DANCE", 501)])
+    @pytest.mark.parametrize(
+        ("method", "status"), [("REGISTER", 405), ("MESSAGE", 405), ("REFER", 481), ("DANCE", 501)]
+    )
     def test_other_methods_are_refused_with_allow(
         self, bench: "Bench", phone: "Phone", method: str, status: int
     ) -> None:
         response = only(bench.receive(phone.request(method)))
         assert response.status == status
-        assert response.headers.get("Allow")
+        assert bool(response.headers.get("Allow")) is (status != 481)
 
     def test_a_required_extension_is_named_as_unsupported(self, bench: "Bench", phone: "Phone") -> None:
         response = only(bench.receive(phone.invite(headers=["Require: 100rel, gruu, timer, path"])))

@@ -2,18 +2,26 @@
 
     RINGING → ANSWERED (our 200 has no ACK yet) → CONFIRMED → ENDED
 
-How a call comes to be confirmed is in `incoming_call` and `outgoing_call`. `hang_up` is the house's order; `requested`,
-`acknowledged` and `responded` are the peer's doing; `advance` is time's. All return what follows.
+How a call comes to be confirmed is in `incoming_call` and `outgoing_call`. `hang_up` and `refer` are orders;
+`requested`, `acknowledged` and `responded` are the peer's doing; `advance` is time's. All return what follows.
 """
 
 import secrets
-from enum import StrEnum
 from typing import Final
 
 from offhook.media.messages import MediaTerms
-from offhook.transports.call_leg import LegDigit, LegEnded, LegTermsChanged, Offer
+from offhook.transports.call_leg import LegAskedToRefer, LegDigit, LegEnded, LegFact, LegTermsChanged, Offer
 from offhook.transports.sip.body import UnsupportedBody, key_in, session_description_in
-from offhook.transports.sip.call_effects import CallEffect, ClientTransaction, Happened, RequestBegan
+from offhook.transports.sip.call_effects import (
+    CallEffect,
+    CallState,
+    ClientTransaction,
+    Happened,
+    RequestBegan,
+    Unusable,
+    refusal_of,
+    sends,
+)
 from offhook.transports.sip.call_outcome import NOT_UNDERSTOOD, NOTHING_CAME
 from offhook.transports.sip.dialog import Dialog, DialogId
 from offhook.transports.sip.digest import DigestClient, Verdict
@@ -21,6 +29,7 @@ from offhook.transports.sip.hop import Flow, Ms, Send, earliest
 from offhook.transports.sip.invite_client_transaction import InviteClientTransaction
 from offhook.transports.sip.message import SipMessage, SipRequest, SipResponse
 from offhook.transports.sip.offer_answer import MediaSession, NotAcceptable
+from offhook.transports.sip.refer import NOT_NOW, Referrals
 from offhook.transports.sip.response import ALLOW, SUPPORTED, build_response, capabilities, response_hop
 from offhook.transports.sip.session_timer import SessionTimer
 from offhook.transports.sip.transaction import Key, NonInviteClientTransaction, ServerTransaction
@@ -32,13 +41,6 @@ SDP: Final = "application/sdp"
 BUSY_MS: Final = 1000
 GLARE_MS: Final = 2100
 UNSPECIFIED: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 -- compared, not bound
-
-
-class CallState(StrEnum):
-    RINGING = "ringing"
-    ANSWERED = "answered"
-    CONFIRMED = "confirmed"
-    ENDED = "ended"
 
 
 class Call:
@@ -61,6 +63,12 @@ class Call:
         self._refresh_ack: tuple[Key, Send] | None = None
         self._bye_after_ack = False
         self._offered_in: int | None = None
+        self._referrals = Referrals()
+
+    @property
+    def rate(self) -> int:
+        """The sampling rate that was agreed on, in Hz."""
+        return self._session.terms.codec.rate
 
     @property
     def dialog_ids(self) -> tuple[DialogId, ...]:
@@ -70,7 +78,7 @@ class Call:
     @property
     def next_deadline(self) -> Ms | None:
         timer = self._timer.next_deadline if self.state is CallState.CONFIRMED else None
-        return earliest((self._unacknowledged.next_deadline, timer))
+        return earliest((self._unacknowledged.next_deadline, timer, self._referrals.next_deadline))
 
     @property
     def over(self) -> bool:
@@ -86,6 +94,16 @@ class Call:
         self._bye_after_ack = self.state is CallState.ANSWERED
         bye = () if self._bye_after_ack else self._send_bye(now)
         return (*bye, *self._end(cause))
+
+    def refer(self, target: str, now: Ms) -> tuple[CallEffect, ...]:
+        """REFER (RFC 3515). `LegReferred` follows."""
+        asked = self._referrals.ask(self.dialog, target) if self.state is CallState.CONFIRMED else NOT_NOW
+        return self._begin(asked, now) if isinstance(asked, NonInviteClientTransaction) else (Happened(self, asked),)
+
+    def answer_refer(self, status: int, now: Ms) -> tuple[CallEffect, ...]:
+        """How the peer's own REFER goes (RFC 3515 2.4.4)."""
+        notify = self._referrals.tell(self.dialog, status) if self.state is CallState.CONFIRMED else None
+        return () if notify is None else self._begin(notify, now)
 
     # --- what the peer does
 
@@ -120,6 +138,8 @@ class Call:
             return self._take_info(request, flow, transaction, now)
         if request.method == "PRACK":
             return self._take_prack(request, flow, transaction, now)
+        if request.method in {"REFER", "NOTIFY"}:
+            return self._take_referral(request, flow, transaction, now)
         return self._reply(request, flow, transaction, 200, now, headers=capabilities())
 
     def responded(self, key: Key, response: SipResponse, flow: Flow, now: Ms) -> tuple[CallEffect, ...]:
@@ -131,13 +151,13 @@ class Call:
         self._unanswered.discard(key)
         if self._refreshing is not None and self._refreshing[0] == key:
             return self._refresh_answered(self._refreshing[1], response, flow, now)
-        return ()
+        return self._tell(self._referrals.answered(key, response.status, now))
 
     def timed_out(self, key: Key, now: Ms) -> tuple[CallEffect, ...]:
         """Timer B or F: nothing came in answer to a request of ours."""
         self._unanswered.discard(key)
         if self._refreshing is None or self._refreshing[0] != key or self.state is not CallState.CONFIRMED:
-            return ()
+            return self._tell(self._referrals.answered(key, NOTHING_CAME, now))
         return self._peer_is_gone(NOTHING_CAME, now)
 
     def unreachable(self, key: Key, now: Ms) -> tuple[CallEffect, ...]:
@@ -148,7 +168,8 @@ class Call:
         """Repeat what must be repeated; give up on what never came."""
         if self._unacknowledged.lapsed(now):
             return (*self._send_bye(now), *self._end("no_ack"))
-        return (*self._unacknowledged.due(now), *self._keep_session(now))
+        referred = self._tell(self._referrals.overdue(now))
+        return (*self._unacknowledged.due(now), *referred, *self._keep_session(now))
 
     # --- the session timer
 
@@ -263,7 +284,7 @@ class Call:
         effects = self._reply(bye, flow, transaction, 200, now)
         self._unacknowledged.clear()
         self._bye_after_ack = False
-        return (*effects, *self._end("caller_hung_up"))
+        return (*effects, *self._tell(self._referrals.left()), *self._end("caller_hung_up"))
 
     def _take_reinvite(
         self, invite: SipRequest, flow: Flow, transaction: ServerTransaction, now: Ms
@@ -326,6 +347,18 @@ class Call:
     ) -> tuple[CallEffect, ...]:
         """Confirms nothing that we have sent (RFC 3262 section 3)."""
         return self._reply(prack, flow, transaction, 481, now)
+
+    def _take_referral(
+        self, request: SipRequest, flow: Flow, transaction: ServerTransaction, now: Ms
+    ) -> tuple[CallEffect, ...]:
+        """REFER, and what is told of ours: the peer hears at once that its wish is being followed."""
+        status, reason, headers, fact = self._referrals.requested(request, self.dialog)
+        effects = self._reply(request, flow, transaction, status, now, reason, headers=headers)
+        trying = self.answer_refer(100, now) if isinstance(fact, LegAskedToRefer) else ()
+        return (*effects, *trying, *self._tell(fact))
+
+    def _tell(self, fact: LegFact | None) -> tuple[CallEffect, ...]:
+        return () if fact is None else (Happened(self, fact),)
 
     def _take_answer(self, ack: SipRequest, now: Ms) -> tuple[CallEffect, ...]:
         try:
@@ -396,34 +429,17 @@ class Call:
         headers: list[tuple[str, str]] | None = None,
         content: tuple[str, bytes] | None = None,
     ) -> tuple[CallEffect, ...]:
-        tag = self.dialog.id.local_tag
+        us = self.dialog.id.local_tag
         response = build_response(
-            request, flow, status, reason or None, to_tag=tag, headers=headers or (), content=content
+            request, flow, status, reason or None, to_tag=us, headers=headers or (), content=content
         )
         return sends(transaction.respond(response, now))
 
     def _reply_unacceptable(
-        self,
-        request: SipRequest,
-        flow: Flow,
-        transaction: ServerTransaction,
-        error: UnsupportedBody | NotAcceptable,
-        now: Ms,
+        self, request: SipRequest, flow: Flow, transaction: ServerTransaction, error: Unusable, now: Ms
     ) -> tuple[CallEffect, ...]:
         status, headers = refusal_of(error)
         return self._reply(request, flow, transaction, status, now, headers=headers)
-
-
-def refusal_of(error: UnsupportedBody | NotAcceptable) -> tuple[int, list[tuple[str, str]]]:
-    """Status and headers for a body that cannot be used: 415 or 488."""
-    if isinstance(error, UnsupportedBody):
-        return 415, list(error.headers)
-    return 488, [("Warning", error.warning)]
-
-
-def sends(effects: tuple[object, ...]) -> tuple[Send, ...]:
-    """What of a transaction's effects goes on the wire."""
-    return tuple(effect for effect in effects if isinstance(effect, Send))
 
 
 def _retry_soon() -> list[tuple[str, str]]:

@@ -9,8 +9,8 @@ from typing import Final
 from offhook.media.messages import Codec
 from offhook.transports.call_leg import LegConnected, Offer
 from offhook.transports.sip.body import session_description_in
-from offhook.transports.sip.call import UNSPECIFIED, Call, CallState, sends
-from offhook.transports.sip.call_effects import CallEffect, Happened
+from offhook.transports.sip.call import UNSPECIFIED, Call
+from offhook.transports.sip.call_effects import CallEffect, CallState, Happened, sends
 from offhook.transports.sip.caller_identity import called_number, caller, told_headers
 from offhook.transports.sip.dialog import Dialog
 from offhook.transports.sip.hop import Flow, Ms, earliest
@@ -36,15 +36,16 @@ class IncomingCall(Call):
         *,
         called: str | None = None,
         trunk: str | None = None,
+        replaces: Call | None = None,
         codecs: Sequence[Codec] = CODECS,
         srtp: SrtpRules = SrtpRules(),  # noqa: B008 -- a frozen value
         tones: bool = False,
         session_seconds: int = DEFAULT_S,
     ) -> None:
         """Take in an INVITE that has passed all checks but that of its body. `called` None: the Request-URI says it.
-        `trunk`: the name of the one that it came by. `codecs` are those that may be spoken, `tones`: keys
-        are listened for in the audio (see MediaSession).
-        `session_seconds`: the session timer where the caller asks for none (RFC 4028); 0: none then.
+        `trunk`: the name of the one that it came by. `replaces`: the call that it takes the place of. `codecs` are
+        those that may be spoken, `tones`: keys are listened for in the audio (see MediaSession). `session_seconds`: the
+        session timer where the caller asks for none (RFC 4028); 0: none then.
 
         Raises:
             UnsupportedBody, NotAcceptable: the call must be refused for what it brought.
@@ -53,6 +54,7 @@ class IncomingCall(Call):
         session = MediaSession(codecs, srtp=srtp.of(trunk), setting=srtp.setting_of(trunk), tones=tones)
         super().__init__(Dialog.from_invite(invite, flow), session, SessionTimer(session_seconds))
         self.transaction = transaction
+        self.replaces = replaces
         self._invite = invite
         self._flow = flow
         self._ring_again_at: Ms | None = None

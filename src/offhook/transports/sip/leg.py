@@ -9,7 +9,7 @@ import structlog
 
 from offhook.transports.call_leg import LegDigit, LegEnded, LegFact, Offer
 from offhook.transports.sip.call import Call
-from offhook.transports.sip.orders import Answer, HangUp, Order, Refuse, Ring
+from offhook.transports.sip.orders import Answer, AnswerRefer, HangUp, Order, Refer, Refuse, Ring
 
 MAX_WAITING_FACTS: Final = 256
 
@@ -55,6 +55,14 @@ class SipLeg:
     def hang_up(self, cause: str) -> None:
         """480 while it rings, else BYE. `LegEnded(cause)` follows at once; the BYE is seen to by the listener."""
         self._line.obey(self._call, HangUp(cause))
+
+    def refer(self, target: str) -> None:
+        """REFER. `LegReferred` follows: when the peer tells what came of it, refuses, or hangs up having agreed."""
+        self._line.obey(self._call, Refer(target))
+
+    def answer_refer(self, status: int) -> None:
+        """NOTIFY the peer, who has sent REFER, of this status."""
+        self._line.obey(self._call, AnswerRefer(status))
 
     async def facts(self) -> AsyncIterator[LegFact]:
         """What happens to the leg, in order, ending after `LegEnded`."""

@@ -23,6 +23,7 @@ from offhook.transports.sip.endpoints import StreamConnection, UdpEndpoint, bind
 from offhook.transports.sip.entrance import Entrance
 from offhook.transports.sip.front_door import FrontDoor, RequestLimits
 from offhook.transports.sip.hop import ConnectionTrouble, Flow, Ms, Send, TlsPeer, earliest
+from offhook.transports.sip.incoming_call import IncomingCall
 from offhook.transports.sip.leg import SipLeg
 from offhook.transports.sip.offer_answer import CODECS
 from offhook.transports.sip.orders import Answer, Order
@@ -348,7 +349,9 @@ class SipListener:
             self._quiet.set()
         self._arm(now)
 
-    def _arrive(self, call: Call) -> None:
+    def _arrive(self, call: IncomingCall) -> None:
+        if call.replaces is not None:
+            call.offer = replace(call.offer, replaces=self._legs.get(call.replaces))
         leg = self._legs[call] = SipLeg(call, self)
         offer = call.offer
         _log.info("sip_call_arrived", call_id=offer.call_id, called=offer.called, source=offer.source)

@@ -33,4 +33,18 @@ class HangUp:
     cause: str
 
 
-Order: TypeAlias = Ring | Answer | Refuse | HangUp
+@dataclass(frozen=True, slots=True)
+class Refer:
+    """Ask the far end to call this address instead of us."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRefer:
+    """Tell the far end how what it asked for goes."""
+
+    status: int
+
+
+Order: TypeAlias = Ring | Answer | Refuse | HangUp | Refer | AnswerRefer

@@ -18,8 +18,16 @@ from offhook.transports.call_leg import Dial, LegConnected, LegEarlyMedia, LegRi
 from offhook.transports.sip import header_fields
 from offhook.transports.sip.account import Path
 from offhook.transports.sip.body import UnsupportedBody, session_description_in
-from offhook.transports.sip.call import SDP, UNSPECIFIED, Call, CallState
-from offhook.transports.sip.call_effects import CallEffect, DialogMade, FindWay, Happened, RequestOver, WayFailed
+from offhook.transports.sip.call import SDP, UNSPECIFIED, Call
+from offhook.transports.sip.call_effects import (
+    CallEffect,
+    CallState,
+    DialogMade,
+    FindWay,
+    Happened,
+    RequestOver,
+    WayFailed,
+)
 from offhook.transports.sip.call_outcome import (
     NO_ADDRESS,
     NO_WAY,
@@ -81,9 +89,12 @@ class OutgoingCall(Call):
         call_id = secrets.token_hex(16)
         placed = Dialog.placed(call_id, from_address(trunk, order), f"<{uri}>", uri or "")
         setting = f"trunk[{trunk.name}].srtp"
+        codecs = [codec for codec in trunk.codecs if order.rate in {None, codec.rate}]
         super().__init__(
             placed,
-            MediaSession(trunk.codecs, placed=True, srtp=trunk.srtp, setting=setting, tones=trunk.keys == INBAND),
+            MediaSession(
+                codecs or trunk.codecs, placed=True, srtp=trunk.srtp, setting=setting, tones=trunk.keys == INBAND
+            ),
             SessionTimer(trunk.session_seconds),
             DigestClient(trunk.auth_username or trunk.username or "", trunk.password or "") if trunk.password else None,
         )
@@ -382,6 +393,7 @@ class OutgoingCall(Call):
             ("Allow", ALLOW),
             ("Supported", SUPPORTED),
             *self._timer.asked(),
+            *([] if self._order.replaces is None else [("Require", "replaces"), ("Replaces", self._order.replaces)]),
             *identity_headers(self.trunk, self._order),
             *further_headers(self._order),
             *credentials,

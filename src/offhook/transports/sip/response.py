@@ -10,10 +10,10 @@ from offhook.transports.sip.hop import Flow, Hop, default_port
 from offhook.transports.sip.message import SipRequest
 
 SERVER: Final = "Offhook"
-ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK"
+ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK, REFER, NOTIFY"
 ALLOWED: Final = frozenset(ALLOW.split(", "))
-RECOGNISED: Final = frozenset({"REGISTER", "SUBSCRIBE", "NOTIFY", "MESSAGE", "PUBLISH", "REFER"})
-SUPPORTED: Final = "100rel, timer"
+RECOGNISED: Final = frozenset({"REGISTER", "SUBSCRIBE", "MESSAGE", "PUBLISH"})
+SUPPORTED: Final = "100rel, timer, replaces"
 ACCEPT: Final = "application/sdp, application/dtmf-relay, multipart/mixed"
 
 REASONS: Final = {

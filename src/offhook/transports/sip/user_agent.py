@@ -11,8 +11,8 @@ from offhook.media.messages import Codec
 from offhook.transports.sip.account import Path
 from offhook.transports.sip.admission import Source, Standing
 from offhook.transports.sip.body import UnsupportedBody
-from offhook.transports.sip.call import Call, refusal_of
-from offhook.transports.sip.call_effects import CallEffect, DialogMade
+from offhook.transports.sip.call import Call
+from offhook.transports.sip.call_effects import CallEffect, CallState, DialogMade, refusal_of
 from offhook.transports.sip.caller_identity import called_behind, contact_user
 from offhook.transports.sip.client_side import ClientSide, Noted, OwnOutcome
 from offhook.transports.sip.deadlines import Deadlines
@@ -23,8 +23,9 @@ from offhook.transports.sip.hop import Flow, Ms, Send
 from offhook.transports.sip.incoming_call import IncomingCall
 from offhook.transports.sip.message import SipRequest, SipResponse, Unreadable, parse_message
 from offhook.transports.sip.offer_answer import CODECS, NotAcceptable
-from offhook.transports.sip.orders import Answer, HangUp, Order, Refuse, Ring
+from offhook.transports.sip.orders import Answer, AnswerRefer, HangUp, Order, Refer, Refuse, Ring
 from offhook.transports.sip.outgoing_call import OutgoingCall
+from offhook.transports.sip.refer import replaced_dialog
 from offhook.transports.sip.registration import (
     Effects,
     Registration,
@@ -52,6 +53,7 @@ MAX_TRANSACTIONS: Final = 50_000
 RETRY_WHEN_FULL_SECONDS: Final = 5
 KEEP_ALIVE: Final = b"\r\n\0 \t"
 UNANSWERED: Final = frozenset({State.CALLING, State.TRYING, State.PROCEEDING})
+WITHIN_A_CALL: Final = frozenset({"BYE", "UPDATE", "INFO", "PRACK", "REFER", "NOTIFY"})
 ALLOWED_SOURCE: Final = Source("", Standing.ALLOWED)
 
 
@@ -156,6 +158,10 @@ class UserAgent:
                 effects = call.answer(host, port, now)
             case Refuse(status, reason, retry_after) if isinstance(call, IncomingCall):
                 effects = call.refuse(status, reason, retry_after, now)
+            case Refer(target):
+                effects = call.refer(target, now)
+            case AnswerRefer(status):
+                effects = call.answer_refer(status, now)
             case Ring() | Answer() | Refuse():
                 pass  # too late for a call that is placed: it is not ours to answer
         return self._settle_call(call, effects, now)
@@ -224,7 +230,7 @@ class UserAgent:
         refusal_or_none = refusal_of_request(request)
         if refusal_or_none is not None:
             return self._answer(request, flow, transaction, refusal_or_none, now)
-        if request.to_tag or request.method in {"BYE", "UPDATE", "INFO", "PRACK"}:
+        if request.to_tag or request.method in WITHIN_A_CALL:
             call = self._own.dialogs.get(_dialog_id(request))
             if call is None:
                 return self._answer(request, flow, transaction, Refusal(481), now)
@@ -254,8 +260,10 @@ class UserAgent:
         refusal = refusal_of_invite(invite)
         if refusal is None and len(self._own.calls) >= self._max_calls:
             refusal = Refusal(503, "Too many calls", (("Retry-After", str(RETRY_WHEN_FULL_SECONDS)),))
-        if refusal is not None:
-            return self._answer(invite, flow, transaction, refusal, now)
+        replaced = self._replaced_by(invite) if refusal is None else refusal
+        if isinstance(replaced, Refusal):
+            return self._answer(invite, flow, transaction, replaced, now)
+        codecs = [codec for codec in self._codecs if replaced is None or codec.rate == replaced.rate]
         if entered.identity is not None:
             user = entered.identity.user
             in_progress = sum(call.offer.user == user for call in self._own.calls)
@@ -272,7 +280,8 @@ class UserAgent:
                 transaction,
                 called=called,
                 trunk=trunk,
-                codecs=self._codecs,
+                replaces=replaced,
+                codecs=codecs,
                 srtp=self._srtp,
                 tones=trunk in self._tones_of,
             )
@@ -285,6 +294,22 @@ class UserAgent:
         made = self._settle_call(call, (DialogMade(call, call.dialog.id),), now)
         trying = transaction.respond(build_response(invite, flow, 100), now)
         return [*made, *self._settle(transaction, trying, now), CallArrived(call)]
+
+    def _replaced_by(self, invite: SipRequest) -> Call | Refusal | None:
+        """The call whose place this one takes (RFC 3891 3); None: it is a call of its own."""
+        named = invite.headers.every("Replaces")
+        if not named:
+            return None
+        read = replaced_dialog(named[0]) if len(named) == 1 else None
+        if read is None:
+            return Refusal(400, "Replaces cannot be read")
+        dialog, only_early = read
+        call = self._own.dialogs.get(dialog)
+        if call is None or call.state in {CallState.RINGING, CallState.ANSWERED}:
+            return Refusal(481)
+        if call.state is CallState.ENDED:
+            return Refusal(603)
+        return Refusal(486) if only_early else call
 
     def _registered_as(self, invite: SipRequest, flow: Flow) -> str | None:
         """The trunk whose registrar sent the call to our contact there; None when it is no such call."""
