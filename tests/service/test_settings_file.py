@@ -362,6 +362,21 @@ def test_tls_needs_a_certificate_and_its_key() -> None:
     assert loads('[sip]\nlisten = "tls:[::]:5061"\n' + files, {}).sip.listen == (ListenAddress("tls", "::", 5061),)
 
 
+@pytest.mark.parametrize(
+    ("trunk", "watched"),
+    [
+        ('proxy = "pbx.example.net"', SipDomain("pbx.example.net")),
+        ('proxy = "pbx.example.net"\nkeep_alive_seconds = 0', None),
+        ('proxy = "pbx.example.net"\nregistrar = "sip.example.net"\nusername = "alice"', None),
+        ('hosts = "192.0.2.0/24"', None),
+    ],
+)
+def test_a_trunk_with_a_proxy_and_no_registrar_is_asked_whether_it_is_there(
+    trunk: str, watched: SipDomain | None
+) -> None:
+    assert loads(f'[[trunk]]\nname = "pbx"\n{trunk}', {}).trunks[0].watched == watched
+
+
 def test_a_trunk_by_tls_that_is_not_checked_or_cannot_call_back_is_doubted() -> None:
     text = REGISTERED.format("sip.example.net") + 'transport = "tls"\ntls_verify = false\n'
     found = {doubt.path: doubt for doubt in doubts(loads(text, {}))}

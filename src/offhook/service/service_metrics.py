@@ -101,6 +101,10 @@ class RegisteredTrunks(Protocol):
     def trunks_registered(self) -> Mapping[str, bool]:
         """For every trunk with a registrar, by name, whether its calls come here."""
 
+    @property
+    def trunks_reachable(self) -> Mapping[str, bool]:
+        """For every trunk with a proxy and no registrar, by name, whether it answers; when that is known."""
+
 
 @runtime_checkable
 class RefusingListener(Protocol):
@@ -163,7 +167,7 @@ class DialMetrics:
 
 
 class TrunkMetrics:
-    """Which trunks are registered."""
+    """Which trunks are registered, and which answer."""
 
     def __init__(self, trunks: RegisteredTrunks) -> None:
         self._trunks: Final = trunks
@@ -173,6 +177,9 @@ class TrunkMetrics:
         about = "1 while the trunk is registered at its registrar."
         for name, registered in self._trunks.trunks_registered.items():
             yield Metric("offhook_trunk_registered", "gauge", about, float(registered), {"trunk": name})
+        about = "1 while the trunk, which has no registrar, answers when it is asked whether it is there."
+        for name, reachable in self._trunks.trunks_reachable.items():
+            yield Metric("offhook_trunk_reachable", "gauge", about, float(reachable), {"trunk": name})
 
 
 @runtime_checkable

@@ -63,7 +63,8 @@ class Trunk(Section):
     expires_seconds: int = Field(default=600, ge=30, le=86400)
     """For how long to register. The registrar decides in the end; it is refreshed at 80 % of that."""
     keep_alive_seconds: int = Field(default=25, ge=0, le=3600)
-    """How often the registrar is asked whether it still knows us, which also keeps a NAT open. 0: never."""
+    """How often the registrar is asked whether it still knows us, or the proxy of a trunk without a registrar whether
+    it is there (OPTIONS). It also keeps a NAT open. 0: never."""
     default_country: Country | None = None
     """Two letters, ISO 3166: how numbers in national form that come by it are read. None: as the flow's."""
     dial_format: Literal["e164", "digits", "international", "national"] = "e164"
@@ -96,6 +97,11 @@ class Trunk(Section):
     def sends_to(self) -> SipDomain | None:
         """Where calls that are placed by it go; None: it places none."""
         return self.proxy or self.registrar
+
+    @property
+    def watched(self) -> SipDomain | None:
+        """Where it is asked whether it is there; None: nobody asks, or its registrar."""
+        return self.proxy if self.registrar is None and self.keep_alive_seconds else None
 
     @property
     def dials(self) -> bool:

@@ -169,6 +169,7 @@ async def sip_listeners(settings: Settings, link: MediaLink) -> list[SipListener
                 {trunk.name: Srtp(trunk.srtp) for trunk in settings.trunks if trunk.srtp is not None},
             ),
             accounts=[_account(trunk, trunk.registrar) for trunk in settings.trunks if trunk.registrar is not None],
+            watches=[_account(trunk, where) for trunk in settings.trunks if (where := trunk.watched)],
             dns_servers=[(server.host, server.port) for server in settings.sip.dns_servers],
             dials_by=[_sip_trunk(trunk, where, settings.sip) for trunk in settings.trunks if (where := trunk.sends_to)],
             certificate=own_certificate(settings.sip),

@@ -47,16 +47,16 @@ class Exchange:
         self.agent.registrations = (self.registration,)
 
     def start(self) -> "Exchange":
-        self.take(self.agent.settle_registration(self.registration, self.registration.start(), self.now))
+        self.take(self.agent.settle_asker(self.registration, self.registration.start(), self.now))
         return self
 
     def leave(self) -> None:
-        self.take(self.agent.settle_registration(self.registration, self.registration.leave(), self.now))
+        self.take(self.agent.settle_asker(self.registration, self.registration.leave(), self.now))
 
     def disconnect(self, address: tuple[str, int] = FIRST) -> None:
         trouble = ConnectionTrouble("the connection was closed", "None needed.")
         effects = self.registration.disconnected(address, trouble, self.now)
-        self.take(self.agent.settle_registration(self.registration, effects, self.now))
+        self.take(self.agent.settle_asker(self.registration, effects, self.now))
 
     def take(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
@@ -72,7 +72,7 @@ class Exchange:
                     if self.known
                     else self.registration.not_found("no such name", self.now)
                 )
-                self.take(self.agent.settle_registration(self.registration, effects, self.now))
+                self.take(self.agent.settle_asker(self.registration, effects, self.now))
             else:
                 self.told.append(outcome)
 

@@ -39,6 +39,14 @@ from offhook.transports.sip.transaction import (
     TimedOut,
     client_key,
 )
+from offhook.transports.sip.trunk_watch import (
+    FindServers,
+    OptionsBegan,
+    TrunkReachable,
+    TrunkUnreachable,
+    TrunkWatch,
+    WatchEffects,
+)
 
 UNANSWERED: Final = frozenset({State.CALLING, State.TRYING, State.PROCEEDING})
 
@@ -52,8 +60,20 @@ class Noted:
 
 
 OwnOutcome: TypeAlias = (
-    Send | Happened | FindWay | WayFailed | Noted | LookUp | Registered | NotRegistered | Unregistered
+    Send
+    | Happened
+    | FindWay
+    | WayFailed
+    | Noted
+    | LookUp
+    | Registered
+    | NotRegistered
+    | Unregistered
+    | FindServers
+    | TrunkReachable
+    | TrunkUnreachable
 )
+Asker: TypeAlias = Registration | TrunkWatch
 
 
 class ClientSide:
@@ -62,7 +82,7 @@ class ClientSide:
     def __init__(self, deadlines: Deadlines) -> None:
         self.calls: set[Call] = set()
         self.dialogs: dict[DialogId, Call] = {}
-        self._clients: dict[Key, tuple[ClientTransaction, Call | Registration]] = {}
+        self._clients: dict[Key, tuple[ClientTransaction, Call | Asker]] = {}
         self._deadlines = deadlines
 
     @property
@@ -71,13 +91,13 @@ class ClientSide:
 
     @property
     def awaits_answers(self) -> bool:
-        """Whether a request of ours is still unanswered."""
-        return any(client.state in UNANSWERED for client, _ in self._clients.values())
+        """Whether a request of ours that matters is still unanswered."""
+        return any(c.state in UNANSWERED and not isinstance(owner, TrunkWatch) for c, owner in self._clients.values())
 
     def advance(self, machine: Machine, now: Ms) -> list[OwnOutcome]:
         """Let a registration or a client transaction whose deadline has come do its part."""
-        if isinstance(machine, Registration):
-            return self.settle_registration(machine, machine.advance(now), now)
+        if isinstance(machine, Registration | TrunkWatch):
+            return self.settle_asker(machine, machine.advance(now), now)
         if isinstance(machine, InviteClientTransaction | NonInviteClientTransaction):
             return self._settle_client(machine, machine.advance(now), now)
         return []
@@ -108,17 +128,17 @@ class ClientSide:
             outcomes += self.settle_call(owner, (RequestOver(owner, client), *owner.unreachable(client.key, now)), now)
         return outcomes
 
-    def settle_registration(self, registration: Registration, effects: Effects, now: Ms) -> list[OwnOutcome]:
-        """Take what a registration wants."""
+    def settle_asker(self, asker: Asker, effects: Effects | WatchEffects, now: Ms) -> list[OwnOutcome]:
+        """Take what a registration or the watch over a trunk wants."""
         outcomes: list[OwnOutcome] = []
         for effect in effects:
-            if isinstance(effect, RegisterBegan):
+            if isinstance(effect, RegisterBegan | OptionsBegan):
                 transaction = effect.transaction
-                self._clients[transaction.key] = (transaction, registration)
+                self._clients[transaction.key] = (transaction, asker)
                 outcomes += self._settle_client(transaction, transaction.start(now), now)
             else:
                 outcomes.append(effect)
-        self._deadlines.plan(registration)
+        self._deadlines.plan(asker)
         return outcomes
 
     def settle_call(self, call: Call, effects: Iterable[CallEffect], now: Ms) -> list[OwnOutcome]:
@@ -161,16 +181,16 @@ class ClientSide:
                 outcomes += self._timed_out(client, owner, effect, now)
             elif not isinstance(effect, Progressed | Answered):
                 continue
-            elif isinstance(owner, Registration):
-                outcomes += self.settle_registration(owner, owner.answered(client.key, effect.response, now), now)
+            elif isinstance(owner, Registration | TrunkWatch):
+                outcomes += self.settle_asker(owner, owner.answered(client.key, effect.response, now), now)
             elif flow is not None:
                 outcomes += self.settle_call(owner, owner.responded(client.key, effect.response, flow, now), now)
         return outcomes
 
     def _timed_out(
-        self, client: ClientTransaction, owner: Call | Registration, timed_out: TimedOut, now: Ms
+        self, client: ClientTransaction, owner: Call | Asker, timed_out: TimedOut, now: Ms
     ) -> list[OwnOutcome]:
-        if isinstance(owner, Registration):
-            return self.settle_registration(owner, owner.timed_out(client.key, now), now)
+        if isinstance(owner, Registration | TrunkWatch):
+            return self.settle_asker(owner, owner.timed_out(client.key, now), now)
         note = Noted(f"sip_{client.method.lower()}_unanswered", f"timer {timed_out.timer}")
         return [*self.settle_call(owner, owner.timed_out(client.key, now), now), note]

@@ -17,6 +17,7 @@ from offhook.transports.sip.admission import NO_TRUNKS, Admission, LogAllowance,
 from offhook.transports.sip.bound_address import BoundAddress, parse_address
 from offhook.transports.sip.call import Call
 from offhook.transports.sip.call_effects import FindWay, Happened, WayFailed
+from offhook.transports.sip.client_side import Asker
 from offhook.transports.sip.dialling import Dialling
 from offhook.transports.sip.digest_server import OFFERED
 from offhook.transports.sip.endpoints import StreamConnection, UdpEndpoint, bind
@@ -32,13 +33,14 @@ from offhook.transports.sip.path_to import path_to
 from offhook.transports.sip.refusal_log import log_refusals
 from offhook.transports.sip.refusals import Rule
 from offhook.transports.sip.registration import LookUp, NotRegistered, Registered, Registration, Unregistered
-from offhook.transports.sip.registration_log import log_registration, log_unanswered
+from offhook.transports.sip.registration_log import log_trunk, log_unanswered
 from offhook.transports.sip.request_checks import Refusal
 from offhook.transports.sip.sdes import SrtpRules
 from offhook.transports.sip.server_location import TRANSPORTS, ServerLocation, ServersNotFound, Target
 from offhook.transports.sip.streams import Doorkeeper, Streams
 from offhook.transports.sip.tls import OwnCertificate
 from offhook.transports.sip.trunk import SipTrunk
+from offhook.transports.sip.trunk_watch import FindServers, TrunkReachable, TrunkUnreachable, TrunkWatch
 from offhook.transports.sip.user import User
 from offhook.transports.sip.user_agent import MAX_CALLS, CallArrived, Outcome, UserAgent
 
@@ -68,6 +70,7 @@ class SipListener:
         srtp: whether media is encrypted, for all and by trunk.
         tones_of: trunks whose keys are listened for in the audio too.
         accounts: where to be registered, from `start` to `stop`. Their registrars may call.
+        watches: trunks without a registrar that are asked now and then whether they are there.
         dns_servers: addresses and ports of DNS servers; none: those of the machine.
         dials_by: the trunks that calls can be placed by.
         certificate: ours, for TLS.
@@ -93,6 +96,7 @@ class SipListener:
         srtp: SrtpRules = SrtpRules(),  # noqa: B008 -- a frozen value
         tones_of: Collection[str] = (),
         accounts: Sequence[Account] = (),
+        watches: Sequence[Account] = (),
         dns_servers: Sequence[tuple[str, int]] = (),
         dials_by: Sequence[SipTrunk] = (),
         certificate: OwnCertificate | None = None,
@@ -111,6 +115,7 @@ class SipListener:
         entrance = Entrance(self._door, users, digest_algorithms)
         self._agent = UserAgent(max_calls=max_calls, codecs=codecs, srtp=srtp, tones_of=tones_of, entrance=entrance)
         self._agent.registrations = tuple(Registration(account, random.random) for account in accounts)
+        self._agent.watches = tuple(TrunkWatch(account) for account in watches)
         self._location = ServerLocation(dns_servers)
         self._dialling = Dialling(dials_by)
         self._allowance = LogAllowance()
@@ -167,6 +172,11 @@ class SipListener:
         return {each.account.name: each.registered for each in self._agent.registrations}
 
     @property
+    def trunks_reachable(self) -> Mapping[str, bool]:
+        """For every trunk that is watched, by name, whether it answers; those of which it is known."""
+        return {each.account.name: each.reachable for each in self._agent.watches if each.reachable is not None}
+
+    @property
     def refused(self) -> Mapping[str, int]:
         """How many messages and connections were turned away at the door, by rule (see `refusals.Rule`)."""
         return {rule.value: count for rule, count in self._door.book.counted.items()}
@@ -190,8 +200,8 @@ class SipListener:
         _log.info("sip_listening", addresses=[str(bound) for bound in self._bound])
         now = self._now()
         self._streams.advance(now)
-        for registration in self._agent.registrations:
-            self._carry_out(self._agent.settle_registration(registration, registration.start(), now), now)
+        for asker in self._agent.askers:
+            self._carry_out(self._agent.settle_asker(asker, asker.start(), now), now)
 
     async def calls(self) -> AsyncIterator[CallLeg]:
         """Calls as they come in, until `stop`."""
@@ -211,8 +221,8 @@ class SipListener:
         self._stopping = True
         self._agent.refusing = self._agent.refusing or Refusal(503)
         now = self._now()
-        for registration in self._agent.registrations:
-            self._carry_out(self._agent.settle_registration(registration, registration.leave(), now), now)
+        for asker in self._agent.askers:
+            self._carry_out(self._agent.settle_asker(asker, asker.leave(), now), now)
         try:
             if self._agent.awaits_answers:
                 with contextlib.suppress(TimeoutError):
@@ -301,9 +311,8 @@ class SipListener:
         if not trouble.was_up:
             self._note("sip_peer_unreachable", address, why=trouble.reason, remedy=trouble.remedy)
         self._carry_out(self._agent.disconnected(address, now), now)
-        for registration in self._agent.registrations:
-            effects = registration.disconnected(address, trouble, now)
-            self._carry_out(self._agent.settle_registration(registration, effects, now), now)
+        for asker in self._agent.askers:
+            self._carry_out(self._agent.settle_asker(asker, asker.disconnected(address, trouble, now), now), now)
 
     # --- messages
 
@@ -332,15 +341,16 @@ class SipListener:
                 self._arrive(outcome.call)
             elif isinstance(outcome, Happened):
                 self._tell(outcome)
-            elif isinstance(outcome, LookUp):
-                self._begin(self._look_up(outcome.registration))
+            elif isinstance(outcome, LookUp | FindServers):
+                self._begin(self._look_up(outcome.asker))
             elif isinstance(outcome, FindWay):
                 self._begin(self._find_way(outcome.call))
             elif isinstance(outcome, WayFailed):
                 self._location.avoid(Target(outcome.hop.transport, outcome.hop.address))
-            elif isinstance(outcome, Registered | NotRegistered | Unregistered):
-                log_registration(outcome)
-                self._note_server(outcome)
+            elif isinstance(outcome, Registered | NotRegistered | Unregistered | TrunkReachable | TrunkUnreachable):
+                log_trunk(outcome)
+                if isinstance(outcome, NotRegistered) and outcome.hop is not None and outcome.trouble.try_elsewhere:
+                    self._location.avoid(Target(outcome.hop.transport, outcome.hop.address))
             else:
                 self._note(outcome.event, flow.remote if flow else None, detail=outcome.detail)
         if self._agent.awaits_answers:
@@ -384,29 +394,25 @@ class SipListener:
 
     # --- registrars
 
-    async def _look_up(self, registration: Registration) -> None:
-        account = registration.account
+    async def _look_up(self, asker: Asker) -> None:
+        account = asker.account
         try:
             targets = await self._location.find(account.host, account.port, account.transport, transports=self._spoken)
         except ServersNotFound as error:
             now = self._now()
-            effects = registration.not_found(str(error), now)
+            outcomes = self._agent.settle_asker(asker, asker.not_found(str(error), now), now)
         else:
-            self._admission.admit(account.name, [target.address[0] for target in targets])
+            if isinstance(asker, Registration):
+                self._admission.admit(account.name, [target.address[0] for target in targets])
             paths = [path for target in targets if (path := self._path_to(target, account.tls)) is not None]
             now = self._now()
-            effects = registration.found(paths, now)
-        self._carry_out(self._agent.settle_registration(registration, effects, now), now)
+            outcomes = self._agent.settle_asker(asker, asker.found(paths, now), now)
+        self._carry_out(outcomes, now)
 
     async def _find_way(self, call: OutgoingCall) -> None:
         paths = await self._dialling.ways(call.trunk, self._location, self._spoken, self._path_to)
         now = self._now()
         self._carry_out(self._agent.found(call, paths, now), now)
-
-    def _note_server(self, outcome: Registered | NotRegistered | Unregistered) -> None:
-        """Whoever looks for servers next begins with another one."""
-        if isinstance(outcome, NotRegistered) and outcome.hop is not None and outcome.trouble.try_elsewhere:
-            self._location.avoid(Target(outcome.hop.transport, outcome.hop.address))
 
     @property
     def _spoken(self) -> tuple[str, ...]:

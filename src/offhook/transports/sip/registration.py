@@ -63,7 +63,7 @@ class RegisterBegan:
 class LookUp:
     """The registrar's servers are wanted: `found` or `not_found`."""
 
-    registration: "Registration"
+    asker: "Registration"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,23 @@
-"""What the log says about registrations: one line for each change."""
+"""What the log says about trunks: one line for each change."""
 
 import structlog
 
 from offhook.transports.sip.account import Account
 from offhook.transports.sip.registration import NotRegistered, Registered, Unregistered
+from offhook.transports.sip.trunk_watch import TrunkReachable, TrunkUnreachable
 
 _log = structlog.get_logger(__name__)
 
 
-def log_registration(outcome: Registered | NotRegistered | Unregistered) -> None:
+def log_trunk(outcome: Registered | NotRegistered | Unregistered | TrunkReachable | TrunkUnreachable) -> None:
+    """One line for each change of a trunk."""
+    if isinstance(outcome, TrunkReachable | TrunkUnreachable):
+        _log_watch(outcome)
+    else:
+        _log_registration(outcome)
+
+
+def _log_registration(outcome: Registered | NotRegistered | Unregistered) -> None:
     """One line for each change of a registration."""
     account = outcome.account
     where = {"trunk": account.name, "registrar": account.place}
@@ -27,6 +36,17 @@ def log_registration(outcome: Registered | NotRegistered | Unregistered) -> None
                 remedy=outcome.trouble.remedy,
                 again_in_seconds=round(outcome.again_in_ms / 1000, 1),
             )
+
+
+def _log_watch(outcome: TrunkReachable | TrunkUnreachable) -> None:
+    """One line for each change of a trunk without a registrar."""
+    account = outcome.account
+    match outcome:
+        case TrunkReachable():
+            _log.info("trunk_reachable", trunk=account.name, server=str(outcome.hop))
+        case TrunkUnreachable():
+            why, remedy = outcome.trouble.reason, outcome.trouble.remedy
+            _log.warning("trunk_unreachable", trunk=account.name, place=account.place, why=why, remedy=remedy)
 
 
 def log_unanswered(account: Account) -> None:

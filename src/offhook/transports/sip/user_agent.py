@@ -14,7 +14,7 @@ from offhook.transports.sip.body import UnsupportedBody
 from offhook.transports.sip.call import Call
 from offhook.transports.sip.call_effects import CallEffect, CallState, DialogMade, refusal_of
 from offhook.transports.sip.caller_identity import called_behind, contact_user
-from offhook.transports.sip.client_side import ClientSide, Noted, OwnOutcome
+from offhook.transports.sip.client_side import Asker, ClientSide, Noted, OwnOutcome
 from offhook.transports.sip.deadlines import Deadlines
 from offhook.transports.sip.dialog import DialogId
 from offhook.transports.sip.entrance import Entered, Entrance
@@ -46,6 +46,7 @@ from offhook.transports.sip.transaction import (
     cancelled_key,
     server_key,
 )
+from offhook.transports.sip.trunk_watch import TrunkWatch, WatchEffects
 from offhook.transports.sip.user import signed
 
 MAX_CALLS: Final = 4000
@@ -83,6 +84,7 @@ class UserAgent:
         self._entrance = entrance or Entrance(FrontDoor())
         self.refusing: Refusal | None = None
         self.registrations: tuple[Registration, ...] = ()
+        self.watches: tuple[TrunkWatch, ...] = ()
         self._max_calls = max_calls
         self._codecs = codecs
         self._srtp = srtp
@@ -192,9 +194,14 @@ class UserAgent:
         """A connection to this address is closed or could not be made."""
         return [*self._own.disconnected(address, now)]
 
-    def settle_registration(self, registration: Registration, effects: Effects, now: Ms) -> list[Outcome]:
-        """Take what a registration wants."""
-        return [*self._own.settle_registration(registration, effects, now)]
+    def settle_asker(self, asker: Asker, effects: Effects | WatchEffects, now: Ms) -> list[Outcome]:
+        """Take what a registration or the watch over a trunk wants."""
+        return [*self._own.settle_asker(asker, effects, now)]
+
+    @property
+    def askers(self) -> tuple[Asker, ...]:
+        """Who asks things of trunks: registrations, and watches over trunks without a registrar."""
+        return (*self.registrations, *self.watches)
 
     # --- requests
 
