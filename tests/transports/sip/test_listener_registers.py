@@ -131,3 +131,22 @@ async def test_a_registrar_that_cannot_be_found_or_reached_keeps_nothing_from_st
     listener = listener_at(host, listen=listen)
     await listener.start()
     assert listener.trunks_registered == {"carrier": False}
+
+
+async def test_what_is_advertised_is_said_everywhere(registrar: Registrar) -> None:
+    """Behind a NAT: Via and Contact of what we ask, Contact and media address of what we answer."""
+    account = Account("carrier", "127.0.0.1", "alice", "secret", port=registrar.port)
+    listener = SipListener(["udp:127.0.0.1:0"], accounts=[account], advertise="203.0.113.7")
+    await listener.start()
+    us = f"203.0.113.7:{listener.addresses[0].port}"
+    register = await registrar.accept()
+    assert register.vias[0].startswith(f"SIP/2.0/UDP {us};")
+    assert (register.headers.get("Contact") or "").startswith(f"<sip:alice@{us}>")
+    await registrar.send(Phone(port=registrar.port).invite())
+    leg = await anext(listener.calls())
+    leg.answer("127.0.0.1", 40000)
+    answers = [await registrar.message() for _ in range(2)]
+    assert answers[1].headers.get("Contact") == f"<sip:{us}>"
+    assert b"c=IN IP4 203.0.113.7\r\n" in answers[1].body
+    leg.hang_up("over")
+    await listener.stop()
