@@ -25,10 +25,11 @@ class SippCallee:
             raise RuntimeError("sipp is missing. Remedy: apt-get install sip-tester")
         folder.mkdir()
         self.port: Final = free_port()
+        self.media_port: Final = free_port()
         self._folder = folder
         self._command = (
             *("sipp", "-sf", str(SCENARIOS / f"{scenario}.xml"), "-i", "127.0.0.1", "-p", str(self.port)),
-            *("-mi", "127.0.0.1", "-mp", str(self.port + 1), "-m", str(calls), "-nostdin", "-trace_err"),
+            *("-mi", "127.0.0.1", "-mp", str(self.media_port), "-m", str(calls), "-nostdin", "-trace_err"),
             *("-timeout", str(seconds), *arguments),
         )
 
@@ -37,6 +38,10 @@ class SippCallee:
             *self._command, cwd=self._folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
         self._reading = asyncio.ensure_future(self._process.communicate())
+        while not await asyncio.to_thread(_is_bound, self.port):
+            if self._reading.done():
+                screen, _ = self._reading.result()
+                raise RuntimeError(f"sipp has ended: {screen.decode(errors='replace')[-500:]}")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -49,3 +54,9 @@ class SippCallee:
         screen, _ = await self._reading
         errors = "".join(each.read_text(errors="replace")[:3000] for each in self._folder.glob("*_errors.log"))
         assert self._process.returncode == 0, screen.decode(errors="replace")[-2500:] + errors
+
+
+def _is_bound(port: int) -> bool:
+    """Whether somebody listens on this UDP port of loopback."""
+    lines = Path("/proc/net/udp").read_text().splitlines()[1:]
+    return any(line.split()[1] == f"0100007F:{port:04X}" for line in lines)

@@ -59,7 +59,7 @@ async def test_early_media_then_ringing_then_an_answer(house: Callable[..., Any]
     async with SippCallee(tmp_path / "callee", "callee_early_media") as callee:
         early, ringing, up, over = await facts_of(dial(await house(callee)))
         assert isinstance(early, LegEarlyMedia)
-        assert early.terms.remote == ("127.0.0.1", callee.port + 1)
+        assert early.terms.remote == ("127.0.0.1", callee.media_port)
         assert ringing == LegRinging()
         assert isinstance(up, LegConnected)
         assert up.terms == early.terms

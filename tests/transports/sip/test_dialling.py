@@ -160,6 +160,13 @@ async def test_a_trunk_without_a_way_to_it_ends_the_call_with_a_remedy(
     assert "trunk[carrier]" in line["remedy"]
 
 
+async def test_a_call_that_is_placed_after_the_end_fails(listener_by: Callable[..., SipListener]) -> None:
+    listener = listener_by(SipTrunk("carrier", "127.0.0.1"))
+    await listener.start()
+    await listener.stop()
+    assert await facts_until(listener.dial(order(), "127.0.0.1", 4000), LegEnded) == [LegEnded("failed", 503)]
+
+
 def test_two_trunks_of_one_name_are_refused() -> None:
     with pytest.raises(SettingsInvalid, match="name"):
         Dialling([SipTrunk("carrier", "a"), SipTrunk("carrier", "b")])

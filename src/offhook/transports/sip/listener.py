@@ -253,7 +253,8 @@ class SipListener:
         now = self._now()
         call = self._dialling.place(order, (self._advertise or host, port), now)
         leg = self._legs[call] = SipLeg(call, self)
-        self._carry_out(self._agent.begin(call, now), now)
+        begun = self._agent.found(call, (), now) if self._stopping else self._agent.begin(call, now)
+        self._carry_out(begun, now)
         return leg
 
     def obey(self, call: Call, order: Order) -> None:

@@ -24,9 +24,8 @@ class SipTrunk:
     from_domain, an address that its name leads to). The number that it names is not asked of the dial plan, so that
     it is for PBXs that are trusted with that. `session_seconds`: the session timer that is asked for (RFC 4028), at
     least `MIN_SESSION_SECONDS`; 0: none. `asserts_identity`: P-Asserted-Identity is sent (RFC 3325), where the carrier
-    trusts it. `srtp`: whether media is encrypted (see Srtp). `keys`: how key presses are sent, `rfc4733`, `inband` or
-    `info`. `transfer`: `bridge` both calls here, or `refer` the caller on.
-    `tls_ca` and `tls_verify`: see TlsPeer.
+    trusts it. `srtp`: whether media is encrypted (see Srtp). `keys`: how its key presses come, `rfc4733` or `inband`
+    (as tones, though it agrees to events). `tls_ca` and `tls_verify`: see TlsPeer.
     """
 
     name: str
@@ -43,7 +42,6 @@ class SipTrunk:
     asserts_identity: bool = False
     srtp: Srtp = Srtp.OFF
     keys: str = "rfc4733"
-    transfer: str = "bridge"
     tls_ca: str | None = None
     tls_verify: bool = True
 
