@@ -245,3 +245,15 @@ def test_what_is_no_log_is_refused(tmp_path: Path) -> None:
     path.write_text("hello")
     with pytest.raises(OffhookError, match="line 1"):
         redacted_log(path)
+
+
+def test_how_a_call_ended_stays_in_the_copy(tmp_path: Path) -> None:
+    """What became known of a call later is kept as the first line's `about` is."""
+    path = tmp_path / "call.jsonl"
+    sink = MemorySink()
+    log = CallLog(sink, CallSettings(session=Session(id="s-1"), began_at=0), {"flow": "desk"})
+    log.fact(0, CallerHungUp("busy", 486))
+    log.about(5, {"outcome": "busy", "sip_code": 486, "trunk": "desk", "who": "Ada"})
+    path.write_text("\n".join(sink.lines) + "\n")
+    last = json.loads(redacted_log(path)[-1])
+    assert last == {"at": 5, "about": {"outcome": "busy", "sip_code": 486, "trunk": "desk", "who": "xxx"}}

@@ -3,7 +3,7 @@
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from offhook.calls.call_log import read_call_log
 from offhook.calls.dial_routes import Purpose
 from offhook.calls.flow import WhileItRings
 from offhook.conversation.record import order_to_record, replay_steps
-from offhook.media.messages import Codec, PacketsStopped, Report
+from offhook.errors import OffhookError
+from offhook.media.messages import Codec, MediaTerms, PacketsStopped, Report
 from offhook.transports.call_leg import Dial
 from offhook.transports.simulator.callee import BUSY, NEVER_ANSWERS, REJECTS, UNREACHABLE, Reception
 from offhook.transports.simulator.caller import Caller
@@ -425,3 +426,21 @@ async def test_a_referred_caller_may_hang_up_before_anything_is_said(tmp_path: P
         caller.hang_up()
         await over(house, caller)
         assert house.events() == ["session_start", "session_end"]
+
+
+async def test_a_target_for_whom_there_is_no_room_is_left_and_the_caller_is_back(tmp_path: Path) -> None:
+    """Nobody is kept on a line that carries no sound."""
+    async with house_with(transferring(), tmp_path) as house:
+        caller = await house.dial()
+        await house.until(lambda: "TransferRinging" in house.facts())
+        spare: list[int] = []
+        with suppress(OffhookError):
+            spare.extend(house.link.open(MediaTerms(Codec.L16, 96)).lease for _ in range(100))
+        await house.until(lambda: house.events().count("session_start") == 2)
+        assert house.app.received[-1]["transfer_failed"] == {"cause": "failed"}
+        assert house.callee.over
+        assert "No row for another call" in house.notes()
+        for lease in spare:
+            house.link.close(lease)
+        caller.hang_up()
+        await over(house, caller)
