@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from offhook import Assistant
 from tests.peers.apps import Answer, Event, ScriptedApp
 from tests.peers.baresip import Baresip, free_port
 from tests.peers.conftest import Phones, Serves
@@ -205,3 +206,31 @@ async def test_a_call_through_kamailio_comes_by_tls(
         await caller.until("CALL_CLOSED")
         await app.ledger.until("session_end")
         await service.stop()
+
+
+@pytest.mark.speech
+async def test_a_call_is_placed_through_kamailio_by_tls(
+    serve: Serves, phone: Phones, carrier: Carriers, authority: Authority, by_tls: str, tmp_path: Path
+) -> None:
+    """The carrier's certificate is checked, who calls is challenged (407), and a conversation follows."""
+    callee = await phone(user="+4930999999", answers="manual")
+    registrar = await carrier("127.0.0.1", callee=callee.port)
+    more = f'transport = "tls"\ntls_ca = "{authority.ca}"\n\n[outbound]\nallow = ["+49"]\n'
+    trunk = registrar.trunk(registrar=f"127.0.0.1:{registrar.tls_port}", more=more)
+    async with ScriptedApp(talks) as app:
+        service = await serve(app.webhook, more=trunk, sip=by_tls, http='keys = ["k1"]')
+        await service.until("registered")
+        await Assistant(service_url=service.http, service_key="k1").call_async("test", "+4930999999")
+        await callee.until("CALL_INCOMING")
+        await callee.accept()
+        await app.ledger.until("assistant_speech_ended")
+        await callee.play(write_wav(tmp_path / "hello.wav", silence(0.1), prompt("hello-world"), silence(60)))
+        assert (await app.ledger.until("user_speak"))["text"] == "hello world"
+        await callee.until("CALL_CLOSED")
+        await app.ledger.until("session_end")
+        await service.stop()
+
+    assert registrar.count("INVITE tls") == 2
+    assert registrar.count(f"TAKEN tls as <{USERNAME}>") == 1
+    (said,) = await spoken_by_the_embedded_voice(GREETING)
+    assert best_match(callee.heard(), said)[0] >= 0.95
