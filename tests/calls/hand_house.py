@@ -135,6 +135,7 @@ class HandHouse:
         max_calls: int = 4,
         number: str = "+4921155660",
         voice: ScriptedSynthesizer | None = None,
+        flow_id: str = "test",
         receives: Callable[[Dial], Reception] = lambda _: Reception(),
         while_it_rings: WhileItRings | None = None,
         refers: bool = False,
@@ -158,7 +159,7 @@ class HandHouse:
         self._begun: list[asyncio.Future[None]] = []
         self.watch: Callable[[Session], CallWatcher | None] = lambda _: None
         self.flow = Flow(
-            id="test",
+            id=flow_id,
             account_id="account",
             settings=self._call_settings,
             open_app=self._open_app,
@@ -186,7 +187,9 @@ class HandHouse:
         return Dialled(self.flow, called, caller or "anonymous") if called == self._number else None
 
     def calling(self, flow_id: str, called: str, caller: str | None) -> Calling | None:
-        return Calling(self.flow, called, self._number if caller is None else caller) if flow_id == "test" else None
+        return (
+            Calling(self.flow, called, self._number if caller is None else caller) if flow_id == self.flow.id else None
+        )
 
     def route(self, asked: AskedToDial) -> Dial | DialRefused:
         self.asked.append(asked)

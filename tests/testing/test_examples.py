@@ -1,15 +1,18 @@
 """Each example runs as it stands."""
 
+import asyncio
 import base64
 import io
 import itertools
 import json
+import os
 import struct
 import subprocess
 import sys
 import threading
 import wave
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,8 +22,14 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from offhook.control.control_app import control_app
 from offhook.protocol.json_codec import read_actions
+from offhook.service.http_server import HttpServer
+from offhook.service.setting_types import HostPort
 from offhook.testing import Rehearsal
+from offhook.transports.simulator.callee import Reception
+from offhook.transports.simulator.steps import WaitUntilQuiet
+from tests.calls.hand_house import HandHouse, talk
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 Example = Callable[[str], ModuleType]
@@ -247,3 +256,60 @@ def test_the_hold_music_is_soft_and_has_no_seam(example: Example) -> None:
     inside = max(abs(one - other) for one, other in itertools.pairwise(samples))
     assert abs(samples[0] - samples[-1]) <= inside
     assert len(content) < 150_000
+
+
+# --- 05
+
+
+async def test_the_caller_of_somebody_asks_and_takes_the_answer(example: Example) -> None:
+    """Run as it stands, against the REST API of a house whose recipient is simulated (contract section 6)."""
+    assistant = example("05_call_somebody").assistant
+
+    def answers(event: dict[str, Any]) -> list[dict[str, Any]]:
+        answer = assistant.answer_request(json.dumps(event).encode(), {})
+        told = json.loads(answer.body) if answer.body else []
+        return told if isinstance(told, list) else [told]
+
+    recipient = Reception(answers_after_ms=500, script=(WaitUntilQuiet(300), talk()))
+    async with (
+        HandHouse(answers, words=["yes I will"], flow_id="reminder", receives=lambda _: recipient) as house,
+        served(control_app(house.register, keys=("k1",))) as url,
+    ):
+        told = await run_example("05_call_somebody", "+4915112345678", url=url, key="k1")
+        (session,) = house.register.sessions()
+        assert told == f"It rings, session {session.id}\n"
+        await house.until(lambda: house.register.calls_in_progress() == 0)
+        spoken = [event["text"] for event in house.app.received if event["type"] == "assistant_speak"]
+        assert spoken == [
+            "Good morning. You have an appointment tomorrow at nine. Will you come?",
+            "See you tomorrow. Goodbye.",
+        ]
+        house.forbidden.add("+90123456")
+        assert "dial.allow" in await run_example("05_call_somebody", "+90123456", url=url, key="k1")
+
+
+async def run_example(name: str, *arguments: str, url: str, key: str) -> str:
+    """What an example says when it is run as a script."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(EXAMPLES / f"{name}.py"),
+        *arguments,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "OFFHOOK_SERVICE_URL": url, "OFFHOOK_SERVICE_KEY": key},
+    )
+    said, _ = await process.communicate()
+    return said.decode()
+
+
+@asynccontextmanager
+async def served(app: Any) -> AsyncIterator[str]:
+    """The address of an ASGI app on loopback."""
+    server = HttpServer(app, HostPort("127.0.0.1", 0))
+    where = server.bind()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.serve())
+        try:
+            yield f"http://{where}"
+        finally:
+            server.stop()
