@@ -28,6 +28,13 @@ class CountingKeeper(Protocol):
 ABOUT: Final = {
     "calls_admitted": "Calls that were taken in.",
     "calls_ended": "Calls that are over.",
+    "calls_placed": "Calls that were placed by the REST API; those below say what became of them.",
+    "calls_placed_answered": "Such calls that were answered.",
+    "calls_placed_busy": "Such calls whose recipient was busy.",
+    "calls_placed_cancelled": "Such calls that were ended before anybody answered, by us.",
+    "calls_placed_failed": "Such calls that could not be put through.",
+    "calls_placed_no_answer": "Such calls that nobody answered in time.",
+    "calls_placed_rejected": "Such calls that were rejected.",
     "calls_refused_draining": "Calls refused with 503 because the service was being stopped.",
     "calls_refused_full": "Calls refused with 503 because limits.max_calls were in progress.",
     "calls_refused_no_flow": "Calls refused with 404 because no flow has the number.",
