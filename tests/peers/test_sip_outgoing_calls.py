@@ -16,6 +16,7 @@ from offhook.transports.sip.trunk import SipTrunk
 from tests.peers.baresip import Baresip
 from tests.peers.kamailio import PASSWORD, USERNAME, Kamailio
 from tests.peers.sound import best_match, prompt, silence, write_wav
+from tests.transports.sip.certificates import Authority
 
 pytestmark = [pytest.mark.peers, pytest.mark.speech]
 
@@ -53,9 +54,9 @@ async def house() -> AsyncIterator[Callable[..., Any]]:
     """Starts listeners with one trunk; they end with the test."""
     async with AsyncExitStack() as stack:
 
-        async def start(port: int, *, transport: str = "udp", **trunk: Any) -> SipListener:
+        async def start(port: int, *, transport: str = "udp", listen: str = "", **trunk: Any) -> SipListener:
             made = SipTrunk("carrier", "127.0.0.1", port=port, transport=transport, codecs=(Codec.PCMU,), **trunk)
-            listener = SipListener([f"{transport}:127.0.0.1:0"], dials_by=[made], accepts_loopback=False)
+            listener = SipListener([f"{listen or transport}:127.0.0.1:0"], dials_by=[made], accepts_loopback=False)
             await listener.start()
             stack.push_async_callback(listener.stop)
             return listener
@@ -194,6 +195,34 @@ async def test_a_carrier_challenges_and_carries_the_call(
         await phone.until("CALL_CLOSED")
         await listener.stop()
         assert listener.calls_in_progress == 0
+
+
+async def test_a_carrier_by_tls_challenges_and_carries_the_call(
+    house: Callable[..., Any], callee: Callable[..., Any], echo: Echo, tmp_path: Path
+) -> None:
+    """Where its certificate is for another host nothing is sent; where it is for the one that is called, all goes."""
+    authority = Authority(tmp_path / "authority")
+    phone = await callee()
+    for names, connects in ((("other.example",), False), (("127.0.0.1",), True)):
+        folder = tmp_path / names[0]
+        folder.mkdir()
+        theirs = authority.sign(*names, file=names[0])
+        tls = (theirs.certificate, theirs.key, authority.ca)
+        async with Kamailio(folder, callee=phone.port, tls=tls) as carrier:
+            await carrier.listening()
+            credentials = {"username": USERNAME, "password": PASSWORD, "tls_ca": str(authority.ca)}
+            listener = await house(carrier.tls_port, transport="tls", listen="udp", **credentials)
+            leg = dial(listener, echo)
+            facts = leg.facts()
+            if not connects:
+                assert await until(facts, LegEnded) == LegEnded("failed", 503)
+                assert carrier.count("INVITE") == 0
+                continue
+            await until(facts, LegConnected)
+            await phone.until("CALL_ESTABLISHED")
+            assert carrier.count(f"TAKEN tls as <{USERNAME}>") == 1
+            leg.hang_up("app_hung_up")
+            await phone.until("CALL_CLOSED")
 
 
 async def test_a_wrong_password_is_refused_once(house: Callable[..., Any], echo: Echo, tmp_path: Path) -> None:
