@@ -1,5 +1,6 @@
 """Whose packets a row hears, and that garbage is never heard."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -157,6 +158,28 @@ def test_a_renegotiated_address_is_learned_anew(hand: "Hand", speech: Samples) -
         hand.tick()
     assert np.array_equal(hand.heard(lease), through_ulaw(speech[:16000]))
     assert moved.received()
+    assert not peer.received()
+
+
+@pytest.mark.parametrize("first", ["the one before", "the new one"])
+def test_who_was_replaced_is_not_heard_again_though_he_still_sends(hand: "Hand", speech: Samples, first: str) -> None:
+    """Another telephone has taken the leg's place; the one before hangs up later, and a hold does not bring it back."""
+    lease, peer = hand.call()
+    for frame in frames(speech[:8000]):
+        peer.say(frame)
+        hand.tick()
+    new = hand.stranger(peer)
+    terms = MediaTerms(Codec.PCMU, 0, new.address, 101)
+    hand.order(ChangeTerms(lease, terms, new_peer=True))
+    hand.order(ChangeTerms(lease, replace(terms, remote=("127.0.0.1", 9))))
+    hand.tick()
+    peer.received()
+    for frame in frames(speech[8000:16000]):
+        for each in (peer, new) if first == "the one before" else (new, peer):
+            each.say(frame if each is new else LOUD)
+        hand.tick()
+    assert np.array_equal(hand.heard(lease), through_ulaw(speech[:16000]))
+    assert new.received()
     assert not peer.received()
 
 

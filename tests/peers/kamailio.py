@@ -92,6 +92,12 @@ OUTGOING = """
         exit;
     }}
 """
+RELAYING = """
+    if (is_method("INVITE")) {
+        t_relay();
+        exit;
+    }
+"""
 TLS_LISTEN = """
 enable_tls=yes
 listen=tls:127.0.0.1:{port}
@@ -117,6 +123,7 @@ class Kamailio:
         min_expires, max_expires: what it grants, in seconds.
         nonce_expire: for how many seconds a nonce can be used again.
         callee: a port. Who calls is challenged, and every call goes there.
+        relays: calls go where their address says, as between the telephones of a house.
         tls: its certificate and key, and the certificates that it trusts: it takes TLS on `tls_port` then.
     """
 
@@ -130,6 +137,7 @@ class Kamailio:
         nonce_expire: int = 300,
         tls: tuple[Path, Path, Path] | None = None,
         callee: int | None = None,
+        relays: bool = False,
     ) -> None:
         if shutil.which("kamailio") is None:
             raise RuntimeError("kamailio is missing. Remedy: apt-get install kamailio")
@@ -150,7 +158,7 @@ class Kamailio:
                 nonce_expire=nonce_expire,
                 tls_listen=TLS_LISTEN.format(port=self.tls_port) if tls else "",
                 tls_settings=tls_settings or "",
-                outgoing=OUTGOING.format(password=PASSWORD, callee=callee) if callee else "",
+                outgoing=OUTGOING.format(password=PASSWORD, callee=callee) if callee else RELAYING if relays else "",
             )
         )
 

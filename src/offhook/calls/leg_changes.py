@@ -70,7 +70,7 @@ class LegChanges:
             return False
         self._note(f"call {new.offer.call_id} takes the place of call {old.offer.call_id}")
         new.answer(row.host, row.port)
-        self._link.change_terms(row.lease, new.offer.terms)
+        self._link.change_terms(row.lease, new.offer.terms, new_peer=True)
         takes(new, new.facts())
         old.hang_up("replaced")
         return True
@@ -151,7 +151,7 @@ class LegChanges:
         self._trying = None
         assert isinstance(fact, LegConnected)
         self._note(f"{placed.leg.offer.called} takes the place of call {leg.offer.call_id}")
-        self._link.change_terms(row.lease, fact.terms or placed.leg.offer.terms)
+        self._link.change_terms(row.lease, fact.terms or placed.leg.offer.terms, new_peer=True)
         self._leaving.append((self._tick, leg))
         takes(placed.leg, facts)
         leg.answer_refer(200)

@@ -96,8 +96,8 @@ class MediaLink(Protocol):
     def close(self, lease: int) -> None:
         """Give the row back; nothing is told of it any more."""
 
-    def change_terms(self, lease: int, terms: MediaTerms) -> None:
-        """The leg was negotiated anew, at the same rate."""
+    def change_terms(self, lease: int, terms: MediaTerms, *, new_peer: bool = False) -> None:
+        """The leg was negotiated anew, at the same rate; `new_peer`: with somebody else."""
 
     def play(self, lease: int, utterance: int, samples: Samples, final: bool) -> None:
         """More of an utterance: int16 at the row's rate, of any length, also none. `final`: no more will come.

@@ -177,12 +177,12 @@ class MediaRows:
         row = self._leases.get(lease)
         return None if row is None else row.rtcp
 
-    def change_terms(self, lease: int, terms: MediaTerms) -> None:
-        """The leg was negotiated anew; the rate stays."""
+    def change_terms(self, lease: int, terms: MediaTerms, *, new_peer: bool = False) -> None:
+        """The leg was negotiated anew, or another one has taken its place (`new_peer`); the rate stays."""
         row = self._leases.get(lease)
         if row is not None:
             row.terms = terms
-            self._post(ChangeTerms(lease, terms), None)
+            self._post(ChangeTerms(lease, terms, new_peer), None)
 
     def play(self, lease: int, utterance: int, samples: Samples, final: bool) -> None:
         """More of an utterance, of any length; it follows those before it."""

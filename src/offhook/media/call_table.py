@@ -120,14 +120,14 @@ class CallTable:
         if resumed and left["remote_port"]:
             self._remotes[row] = (left["remote_host"].decode(), int(left["remote_port"]))
 
-    def change(self, row: int, terms: MediaTerms, tick: int) -> None:
+    def change(self, row: int, terms: MediaTerms, tick: int, *, new_peer: bool = False) -> None:
         """The leg was negotiated anew: its peer is learned again, and the frame that is prepared is written in the
-        new codec."""
+        new codec. `new_peer`: it was negotiated with somebody else."""
         if terms.receiving and not self._receiving[row]:
             self._last_packet[row] = tick
             self._told_silent[row] = 0
-        if terms.remote != self._terms[row].remote:
-            self._lock.forget(row)
+        if new_peer or terms.remote != self._terms[row].remote:
+            self._lock.learn_anew(row, shun=new_peer)
             self._inlets.unsettle(self._sockets[row])
             self._counters["remote_port"][row] = 0
         if terms.sending and not self._terms[row].sending:

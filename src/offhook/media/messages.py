@@ -97,10 +97,12 @@ class OpenRow:
 
 @dataclass(frozen=True, slots=True)
 class ChangeTerms:
-    """The leg was negotiated anew (hold, resume, another codec of the same rate, another address)."""
+    """The leg was negotiated anew (hold, resume, another codec of the same rate, another address). `new_peer`: with
+    somebody else, and what the one before may still send is not heard any more."""
 
     lease: int
     terms: MediaTerms
+    new_peer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,13 +47,24 @@ class SourceLock:
         self.sources: Final[list[Source]] = [None] * rows
         self._open_to_others: Final[Mask] = np.ones(rows, np.bool_)
         self._candidates: Final[dict[int, _Candidate]] = {}
+        self._shunned: Final[dict[int, tuple[Source, int]]] = {}
 
     def forget(self, row: int) -> None:
-        """Know nobody: the row is new, or the leg was negotiated anew."""
+        """Know nobody: the row is new."""
         self.locked[row] = False
         self.sources[row] = None
         self._candidates.pop(row, None)
+        self._shunned.pop(row, None)
         self._open_to_others[row] = True
+
+    def learn_anew(self, row: int, *, shun: bool) -> None:
+        """The leg was negotiated anew; `shun`: with somebody else, and the stream that is known is not to be heard
+        again, though it may go on for a while."""
+        known = (self.sources[row], int(self.ssrc[row]))
+        shunned = known if shun and self.locked[row] else self._shunned.get(row)
+        self.forget(row)
+        if shunned is not None:
+            self._shunned[row] = shunned
 
     def trust(self, row: int) -> None:
         """The known source speaks again: nobody else is considered."""
@@ -82,6 +93,8 @@ class SourceLock:
         """A valid packet that is not of the row's stream. Returns the packets that begin the row's new stream, when
         this one has settled it, else none."""
         if self.locked[row] and not self._open_to_others[row] and source != self.sources[row]:
+            return []
+        if self._shunned.get(row) == (source, packet.ssrc):
             return []
         candidate = self._candidates.get(row)
         if candidate is None or candidate.source != source or candidate.ssrc != packet.ssrc:

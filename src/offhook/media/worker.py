@@ -141,8 +141,8 @@ class Worker:
         number, row = self._places[command.lease]
         table = self._tables[number]
         match command:
-            case ChangeTerms(terms=terms):
-                table.change(row, terms, tick)
+            case ChangeTerms(terms=terms, new_peer=new_peer):
+                table.change(row, terms, tick, new_peer=new_peer)
                 self._tones[number].listen(row, terms.inband_keys)
                 if not terms.receiving:
                     table.facts.extend(self._voice.hush(number, row))
