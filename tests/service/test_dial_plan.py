@@ -202,3 +202,73 @@ def test_nothing_else_brings_one_through_either(written: str) -> None:
     if isinstance(way, Dial):
         number = reached(way.target)
         assert not number.startswith("+") or special_range(number) is None
+
+
+ACCOUNT: dict[str, Any] = {
+    "name": "main",
+    "carrier": "twilio",
+    "signing_key": "s",
+    "rest_user": "AC1",
+    "rest_key": "k",
+    "transfer": "carrier",
+}
+
+
+def plan_of_a_carrier(*, allow: tuple[str, ...] = ("+49", "100"), flow: Any = None, **account: Any) -> DialPlan:
+    tree = {
+        "media_stream": {"account": [ACCOUNT | account]},
+        "trunk": [CARRIER],
+        "flow": [FLOW | (flow or {})],
+        "outbound": {"allow": allow},
+    }
+    return DialPlan(Settings.model_validate(tree), lambda: 0.0)
+
+
+def streamed(target: str, *, caller: str = "", purpose: Purpose = Purpose.TRANSFER) -> AskedToDial:
+    return AskedToDial("f", "s", purpose, target, caller, "", 30, account="main")
+
+
+def test_a_streamed_caller_is_connected_by_his_carrier() -> None:
+    """With the number that was judged, whatever was written. (contract D15)"""
+    way = plan_of_a_carrier().route(streamed("0211 (12345)"))
+    assert way == Dial("main", "+4921112345", "+4921155660", "", 30, refer_to="tel:+4921112345")
+
+
+@pytest.mark.parametrize(
+    ("target", "rule"),
+    [
+        *(("+4915112345678", "not_allowed"), ("+499001234567", "premium_rate"), ("112", "no_trunk")),
+        *(("100", "no_trunk"), ("sip:a@pbx.example", "no_trunk"), ("x y", "unreadable")),
+    ],
+)
+def test_a_carrier_is_asked_for_no_number_that_a_trunk_would_not_get(target: str, rule: str) -> None:
+    way = plan_of_a_carrier(allow=("+49211",)).route(streamed(target))
+    assert isinstance(way, DialRefused)
+    assert way.rule == rule
+
+
+def test_a_carrier_shows_numbers_of_the_flow_only() -> None:
+    """(contract D15)"""
+    routes = plan_of_a_carrier(flow={"numbers": ["+4921155660", "+4921155661"]})
+    for caller, shown in (("0211 55661", "+4921155661"), ("", "+4921155660"), ("+4915112345678", "+4921155660")):
+        way = routes.route(streamed("+4921112345", caller=caller))
+        assert isinstance(way, Dial)
+        assert way.caller == shown
+    assert routes.caller_ids_replaced == 1
+
+
+def test_a_flow_without_a_number_leaves_it_to_the_carrier() -> None:
+    way = plan_of_a_carrier(flow={"numbers": ["*"]}).route(streamed("+4921112345"))
+    assert isinstance(way, Dial)
+    assert way.caller is None
+
+
+def test_a_bridged_transfer_a_call_and_a_flows_own_trunk_go_by_trunk() -> None:
+    for routes, order in (
+        (plan_of_a_carrier(transfer="bridge"), streamed("+4921112345")),
+        (plan_of_a_carrier(), streamed("+4921112345", purpose=Purpose.CALL)),
+        (plan_of_a_carrier(flow={"trunk": "carrier"}), streamed("+4921112345")),
+    ):
+        way = routes.route(order)
+        assert isinstance(way, Dial)
+        assert (way.trunk, way.refer_to) == ("carrier", None)

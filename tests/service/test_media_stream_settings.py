@@ -54,6 +54,12 @@ def test_what_is_needed_is_little() -> None:
             STREAMS + TWILIO.replace("twilio", "signalwire") + 'rest_user = "u"\nrest_key = "k"\n',
             "media_stream.account[main].api_url",
         ),
+        (STREAMS + TWILIO + 'transfer = "carrier"\n', "media_stream.account[main].transfer"),
+        (
+            STREAMS + '[[media_stream.account]]\nname = "b"\ncarrier = "bridge"\ntransfer = "carrier"\n'
+            f'stream_key = "{"k" * 24}"\n',
+            "media_stream.account[b].transfer",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_said_at_its_place(text: str, place: str) -> None:
@@ -94,3 +100,10 @@ def test_check_says_where_calls_are_answered_and_whether_the_port_is_free(tmp_pa
     said = out.getvalue()
     assert "ok    media_stream.account[main]: calls are answered at /media-stream/main/answer" in said
     assert "FAIL  media_stream.listen" in said
+
+
+def test_what_a_carrier_needs_to_be_asked_for_a_transfer() -> None:
+    lacking = mistakes(STREAMS + TWILIO + 'transfer = "carrier"\n')["media_stream.account[main].transfer"]
+    assert "rest_user and rest_key are missing" in lacking
+    able = settings(STREAMS + TWILIO + 'rest_user = "AC1"\nrest_key = "k"\ntransfer = "carrier"\n' + FLOW)
+    assert able.media_stream.accounts[0].transfer == "carrier"

@@ -68,3 +68,12 @@ def test_a_fallback_that_may_not_be_called_is_doubted() -> None:
     assert "not_allowed" in doubts_of(fallback)["flow[f].fallback.transfer_to"]
     assert doubts_of(f'{fallback}[outbound]\nallow = ["+49"]\n') == {}
     assert "flow[f].fallback.transfer_to" in doubts_of(fallback.replace(DIALS, ""))
+
+
+def test_a_carrier_that_connects_streamed_callers_dials_too() -> None:
+    account = '[[media_stream.account]]\nname = "main"\ncarrier = "twilio"\nsigning_key = "s"\n'
+    able = f'{account}rest_user = "AC1"\nrest_key = "k"\ntransfer = "carrier"\n'
+    listed = '[outbound]\nallow = ["+49211"]\n' + FLOW_THAT_DIALS + '[flow.fallback]\ntransfer_to = "0211 1234567"\n'
+    places = {"outbound.allow", "flow[f].fallback.transfer_to"}
+    assert not places & set(doubts_of(listed + able))
+    assert places <= set(doubts_of(listed + account))

@@ -17,7 +17,8 @@ class Purpose(StrEnum):
 @dataclass(frozen=True, slots=True)
 class AskedToDial:
     """A wish to call somebody. `target` is a number as the app wrote it, or a `sip:`, `sips:` or `tel:` address;
-    `caller_number` "" for the flow's own. `came_by`: the trunk of the caller's leg."""
+    `caller_number` "" for the flow's own. `came_by`: the trunk of the caller's leg, `account`: the account at a
+    carrier that streams it."""
 
     flow_id: str
     session_id: str
@@ -27,6 +28,7 @@ class AskedToDial:
     caller_name: str
     ring_seconds: float
     came_by: str | None = None
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

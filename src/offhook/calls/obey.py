@@ -215,6 +215,7 @@ class Hands:
                 caller_name=order.caller_id_name,
                 ring_seconds=order.timeout_seconds or self._flow.ring_seconds,
                 came_by=self.leg.offer.trunk,
+                account=self.leg.offer.account,
             )
         )
 

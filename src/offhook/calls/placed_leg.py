@@ -58,11 +58,12 @@ class PlacedLeg:
 
 @dataclass(frozen=True, slots=True)
 class ReferTo:
-    """The trunk wants a caller who came by it to be referred to this address, instead of a call placed here. `over`
-    is to be called once when that has come to its end."""
+    """The caller's own trunk or carrier shall call this address, instead of a call placed here. `over` is to be called
+    once when that has come to its end. `order` is all that is to be called."""
 
     address: str
     over: Callable[[], None]
+    order: Dial
 
 
 class WayOut:
@@ -107,7 +108,7 @@ class WayOut:
         if isinstance(order, DialRefused):
             return order
         if may_refer and order.refer_to is not None:
-            return ReferTo(order.refer_to, lambda: routes.over(asked))
+            return ReferTo(order.refer_to, lambda: routes.over(asked), order)
         if replaces is not None:
             order = replace(order, replaces=replaces)
         try:

@@ -29,6 +29,7 @@ from offhook.errors import OffhookError
 from offhook.media.messages import TICK_MS, KeyPressed, MediaTerms, PacketsStopped, RowFact, TelephoneEventSent
 from offhook.transports.call_leg import (
     CallLeg,
+    HandsOver,
     LegAskedToRefer,
     LegConnected,
     LegDigit,
@@ -102,7 +103,7 @@ class TransferLeg:
         self._placed: PlacedLeg | None = None
         self._refer: ReferTo | None = None
         self._refer_until: int | None = None
-        self._ring_ticks = 0
+        self._ring_ticks: int | None = None
         self._leg: CallLeg | None = None
         self._following: Final[list[asyncio.Task[None]]] = []
         self._row: Row | None = None
@@ -124,7 +125,7 @@ class TransferLeg:
 
     def start(self, asked: AskedToDial) -> None:
         """Call the target. `TransferRinging` and `TransferAnswered` follow, or `TransferFailed`; never within this."""
-        may_refer = isinstance(self._caller_leg, Refers)
+        may_refer = isinstance(self._caller_leg, Refers | HandsOver)
         try:
             placed = self._way_out.transfer(asked, may_refer=may_refer)
         except OffhookError as error:
@@ -143,11 +144,16 @@ class TransferLeg:
         self._tone.waits()
 
     def _ask_to_call(self, refer: ReferTo, asked: AskedToDial) -> None:
-        assert isinstance(self._caller_leg, Refers)
         self._state, self._refer = Far.REFERRED, refer
+        leg = self._caller_leg
+        if isinstance(leg, HandsOver):
+            self._note(f"transfer: {refer.address} is called by the carrier, account {refer.order.trunk}")
+            leg.hand_over(refer.order)
+            return
+        assert isinstance(leg, Refers)
         self._ring_ticks = round(asked.ring_seconds * 1000) // TICK_MS
         self._note(f"transfer: the caller is referred to {refer.address}")
-        self._caller_leg.refer(refer.address)
+        leg.refer(refer.address)
 
     def referred(self, fact: LegReferred) -> None:
         """What came of it, where the caller's side calls the target itself. Too late, it changes nothing."""
@@ -188,7 +194,7 @@ class TransferLeg:
         """Each tick: the tone goes on; a caller who was referred is waited for no longer than it may ring."""
         self._now = tick * TICK_MS
         self._tone.tick(tick)
-        if self._state is Far.REFERRED:
+        if self._state is Far.REFERRED and self._ring_ticks is not None:
             if self._refer_until is None:
                 self._refer_until = tick + self._ring_ticks
             elif tick >= self._refer_until:

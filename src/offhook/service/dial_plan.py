@@ -45,6 +45,7 @@ class DialPlan:
         self._now: Final = now
         self._flows: Final = {flow.id: flow for flow in settings.flows}
         self._trunks: Final = {trunk.name: trunk for trunk in settings.trunks if trunk.dials}
+        self._carriers: Final = {one.name for one in settings.media_stream.accounts if one.transfer == "carrier"}
         self._lists: Final = {flow.id: lists_of(settings, flow) for flow in settings.flows}
         self._guard: Final = DialGuard(
             CallLimits(
@@ -86,6 +87,8 @@ class DialPlan:
 
     def _route(self, asked: AskedToDial) -> Dial | DialRefused:
         flow = self._flows[asked.flow_id]
+        if asked.account in self._carriers and asked.purpose is Purpose.TRANSFER and flow.trunk is None:
+            return self._by_the_carrier(asked, flow, asked.account or "")
         trunk = self._trunk(flow, asked)
         if isinstance(trunk, DialRefused):
             return self._guard.refuse(trunk)
@@ -94,9 +97,7 @@ class DialPlan:
         if isinstance(target, Unreadable):
             return self._guard.refuse(DialRefused("unreadable", target.written, target.why, target.remedy))
         callee = callee_of(target, *countries)
-        refusal = self._guard.judge(
-            callee, self._lists[flow.id], flow_id=flow.id, session_id=asked.session_id, now=self._now()
-        )
+        refusal = self._judge(callee, asked)
         if refusal is not None:
             return refusal
         return Dial(
@@ -107,6 +108,53 @@ class DialPlan:
             ring_seconds=asked.ring_seconds,
             refer_to=_address_at(target, trunk) if self._refers(asked, trunk) else None,
         )
+
+    def _judge(self, callee: Callee, asked: AskedToDial) -> DialRefused | None:
+        lists = self._lists[asked.flow_id]
+        return self._guard.judge(callee, lists, flow_id=asked.flow_id, session_id=asked.session_id, now=self._now())
+
+    def _by_the_carrier(self, asked: AskedToDial, flow: Flow, account: str) -> Dial | DialRefused:
+        """The carrier that streams the caller calls the target itself: a number of the public network, as judged."""
+        target = read_target(asked.target, flow.default_country)
+        if isinstance(target, Unreadable):
+            return self._guard.refuse(DialRefused("unreadable", target.written, target.why, target.remedy))
+        if not isinstance(target, Public):
+            why = f"media_stream.account[{account}] has transfer 'carrier', and carriers call telephone numbers only."
+            remedy = 'Set it to "bridge", and add a [[trunk]] that reaches this target.'
+            return self._guard.refuse(DialRefused("no_trunk", callee_of(target).text, why, remedy))
+        refusal = self._judge(callee_of(target, flow.default_country), asked)
+        if refusal is not None:
+            return refusal
+        return Dial(
+            trunk=account,
+            target=target.number,
+            caller=self._caller_at_carrier(asked, flow, account),
+            caller_name=asked.caller_name,
+            ring_seconds=asked.ring_seconds,
+            refer_to=f"tel:{target.number}",
+        )
+
+    def _caller_at_carrier(self, asked: AskedToDial, flow: Flow, account: str) -> str | None:
+        """The number to show there: the one asked for if it is the flow's, else the flow's first (D15); None: the
+        carrier's choice."""
+        written = (e164(number, flow.default_country) for number in flow.numbers if number != "*")
+        own = [number for number in written if number is not None]
+        wanted = e164(asked.caller_number, flow.default_country) if asked.caller_number else None
+        if wanted in own:
+            return wanted
+        shown = own[0] if own else None
+        if wanted is not None:
+            self.caller_ids_replaced += 1
+            remedy = f'To allow it, add "{wanted}" to numbers of flow[{flow.id}].'
+            logger.warning(
+                "caller_id_not_allowed",
+                session_id=asked.session_id,
+                account=account,
+                asked=wanted,
+                shown=shown,
+                remedy=remedy,
+            )
+        return shown
 
     def _refers(self, asked: AskedToDial, trunk: Trunk) -> bool:
         """Whether the caller's own trunk shall call the target."""

@@ -27,15 +27,19 @@ class MediaStreamAccount(Section):
     stream_key: str | None = Field(default=None, repr=False, min_length=SHORTEST_STREAM_KEY)
     """A secret at the end of a stream's address, for those that stream without having asked. None: nobody can."""
     rest_user: str | None = None
-    """User of the carrier's REST interface. Twilio: the account SID; SignalWire: the project ID; Telnyx: none."""
+    """User of the carrier's REST interface. Twilio: the account SID; SignalWire: the project ID; Telnyx: the ID
+    of the account, for transfers alone."""
     rest_key: str | None = Field(default=None, repr=False)
-    """Its key, with which calls are ended there. None: a call ends because its stream does."""
+    """Its key, with which calls are ended and transferred there. None: a call ends because its stream does."""
     api_url: str | None = None
     """Where that interface is, if not at its usual place. SignalWire: `https://<space>.signalwire.com/api/laml`."""
     codec: Literal["PCMU", "PCMA", "G722", "L16"] = "PCMU"
     """What calls that are answered here are streamed in; Twilio and bridges have PCMU alone."""
     l16_little_endian: bool | None = None
     """Whether the carrier writes the low byte of L16 first. None: SignalWire does, Telnyx writes as RTP does."""
+    transfer: Literal["bridge", "carrier"] = "bridge"
+    """What becomes of callers who are transferred: `bridge` calls the target by a `[[trunk]]` and connects both here;
+    `carrier` has the carrier call it, by its REST interface, which frees the stream."""
 
 
 class MediaStream(Section):
@@ -77,6 +81,8 @@ def contradictions(streams: MediaStream) -> Iterator[tuple[str, str, str]]:
         if account.rest_key is not None and account.rest_user is None and account.carrier != "telnyx":
             remedy = "Write the account SID or the project ID."
             yield f"{place}.rest_user", "It is missing, and rest_key is set.", remedy
+        if account.transfer == "carrier" and (lacking := _lacking_for_transfers(account)) is not None:
+            yield f"{place}.transfer", f"It is 'carrier', and {lacking}.", 'Set that, or write "bridge".'
         if account.rest_key is not None and account.api_url is None and account.carrier in {"signalwire", "bridge"}:
             remedy = "Write where the carrier's REST interface is."
             yield f"{place}.api_url", "It is missing, and rest_key is set.", remedy
@@ -90,6 +96,15 @@ def doubts(streams: MediaStream) -> Iterator[tuple[str, str, str]]:
     if streams.public_url is not None and streams.public_url.startswith("http://") and carriers:
         remedy = "Put a proxy with TLS in front, and write its address with https."
         yield "public_url", f"It is without TLS: {', '.join(sorted(carriers))} will not stream there.", remedy
+
+
+def _lacking_for_transfers(account: MediaStreamAccount) -> str | None:
+    """Why the carrier could not be asked to call somebody."""
+    if account.carrier == "bridge":
+        return "a bridge cannot be asked what to do with a call"
+    needed = {"signing_key": account.signing_key, "rest_user": account.rest_user, "rest_key": account.rest_key}
+    missing = [name for name, value in needed.items() if value is None]
+    return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing" if missing else None
 
 
 def _is_public_key(written: str) -> bool:

@@ -39,7 +39,7 @@ def contradictions(settings: Settings) -> Iterator[SettingMistake]:
 
 def doubts(settings: Settings) -> Iterator[SettingMistake]:
     """What can be obeyed and does nothing."""
-    dials = any(trunk.dials for trunk in settings.trunks)
+    dials = any(trunk.dials for trunk in settings.trunks) or _carriers_dial(settings)
     for path, allow in _allowing(settings):
         if allow and not dials:
             problem = "Calls are allowed, and no trunk can place one."
@@ -56,12 +56,17 @@ def _allowing(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield f"flow[{flow.id}].outbound.allow", flow.outbound.allow or ()
 
 
+def _carriers_dial(settings: Settings) -> bool:
+    """Whether callers are transferred by the carrier that streams them."""
+    return any(account.transfer == "carrier" for account in settings.media_stream.accounts)
+
+
 def _why_no_fallback(settings: Settings, flow: Flow) -> tuple[str, str] | None:
     """What is wrong with the transfer of a flow whose app is lost, and what to do."""
     trunk = next((trunk for trunk in settings.trunks if trunk.dials), None)
-    if trunk is None:
+    if trunk is None and not _carriers_dial(settings):
         return "No trunk can place this call.", f"{TO_DIAL}, or take transfer_to out."
-    country = flow.default_country or trunk.default_country
+    country = flow.default_country or (trunk.default_country if trunk is not None else None)
     target = read_target(flow.fallback.transfer_to or "", country)
     if isinstance(target, Unreadable):
         return f"{target.written} cannot be dialled: {target.why}", target.remedy

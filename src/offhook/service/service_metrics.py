@@ -218,6 +218,8 @@ ABOUT_STREAMS: Final = {
     "streams_refused_token": "Streams to an address that is not, or no longer, open.",
     "streams_resumed": "Streams that took up a call again.",
     "streams_started": "Streams that began to carry a call.",
+    "transfers_asked": "Callers whom a carrier was asked to connect with somebody else.",
+    "transfers_refused": "Those of which the carrier would not, or was not reached.",
 }
 
 

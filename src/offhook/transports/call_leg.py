@@ -19,7 +19,7 @@ class Offer:
     withheld. `terms` of a call that came in are already negotiated, but for our own port; a call that is placed has its
     terms with `LegEarlyMedia` and `LegConnected`. `trunk`: the name of the trunk it came by or goes by; `user`: who has
     signed in for it, so that `caller` is a number of this user's. `replaces`: the leg that this one takes the place of
-    (RFC 3891); its terms are of the same sampling rate."""
+    (RFC 3891); its terms are of the same sampling rate. `account`: the account at a carrier that streams it here."""
 
     transport: str
     called: str
@@ -32,6 +32,7 @@ class Offer:
     trunk: str | None = None
     user: str | None = None
     replaces: "CallLeg | None" = field(default=None, compare=False, repr=False)
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ class Dial:
     """A call to place, by a trunk. `target` is written as this trunk dials it (`+49…`, `0211…`, an extension), or is a
     whole `sip:` address. `caller` None withholds the number. Given up after `ring_seconds` without an answer. `rate`:
     offer codecs of this sampling rate only (Hz). `replaces`: the call at the target to take over, as a header writes it
-    (RFC 3891). `refer_to`: the trunk wants a caller who came by it to be referred
-    to this address instead (contract D15)."""
+    (RFC 3891). `refer_to`: the caller's own trunk, or the account at a carrier that he came
+    by (`trunk` is its name then), shall call this address instead (contract D15)."""
 
     trunk: str
     target: str
@@ -164,6 +165,15 @@ class Refers(Protocol):
     def answer_refer(self, status: int) -> None:
         """How the wish of `LegAskedToRefer` goes, as a SIP status: 180 on the way, then once 200 or why not. Nothing,
         when there is no such wish."""
+
+
+@runtime_checkable
+class HandsOver(Protocol):
+    """A leg whose carrier can call somebody else for the caller (a media stream, by the carrier's REST interface)."""
+
+    def hand_over(self, order: Dial) -> None:
+        """Have the carrier call `order.target`, and give up after `order.ring_seconds`. `LegReferred` follows, in any
+        state, or `LegEnded`; until then the caller hears what the carrier lets him hear."""
 
 
 class Listener(Protocol):

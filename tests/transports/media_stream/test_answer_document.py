@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from offhook.media.messages import Codec
-from offhook.transports.media_stream.answer_document import connect, hang_up
+from offhook.transports.media_stream.answer_document import connect, dial, hang_up
 from offhook.transports.media_stream.settings import Carrier
 
 STREAM = "wss://calls.example.com/media-stream/main/token"
@@ -57,6 +57,29 @@ def test_telnyx_streams_both_ways_in_one_codec(codec: Codec, rate: str) -> None:
 @pytest.mark.parametrize(("codec", "name"), [(Codec.PCMU, "PCMU"), (Codec.PCMA, "PCMA"), (Codec.L16, "L16@16000h")])
 def test_signalwire_names_codec_and_rate(codec: Codec, name: str) -> None:
     assert stream("signalwire", codec).attrib == {"url": STREAM, "codec": name}
+
+
+def test_a_number_is_dialled_for_the_caller() -> None:
+    """twilio.com/docs/voice/twiml/dial and …/number"""
+    document = ET.fromstring(dial("+4930999999", "+4921155660", 20, f"{AGAIN}/answered/t", f"{AGAIN}/over/t"))
+    assert [verb.tag for verb in document] == ["Dial"]
+    assert document[0].attrib == {
+        "timeout": "20",
+        "action": f"{AGAIN}/over/t",
+        "method": "POST",
+        "callerId": "+4921155660",
+    }
+    (number,) = document[0]
+    assert number.text == "+4930999999"
+    assert number.attrib == {
+        "statusCallback": f"{AGAIN}/answered/t",
+        "statusCallbackEvent": "answered",
+        "statusCallbackMethod": "POST",
+    }
+
+
+def test_without_a_number_to_show_the_carrier_chooses() -> None:
+    assert "callerId" not in dial("+4930999999", None, 20, AGAIN, AGAIN)
 
 
 def test_a_call_that_is_over() -> None:

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from offhook.transports.media_stream.carrier_rest import hang_up, hang_up_request
+from offhook.transports.media_stream.carrier_rest import hang_up, hang_up_request, redirect, redirect_request
 from offhook.transports.media_stream.settings import StreamAccount
 
 SID = "ACXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX"
@@ -40,6 +40,30 @@ def test_telnyx_hangs_up_a_call() -> None:
     assert request.url == "https://api.telnyx.com/v2/calls/v3%3Aabc/actions/hangup"
     assert request.headers == {"Authorization": "Bearer KEY123"}
     assert request.json == {}
+
+
+@pytest.mark.parametrize(
+    ("account", "resource"),
+    [
+        (TWILIO, f"https://api.twilio.com/2010-04-01/Accounts/{SID}/Calls/v3%3Aabc.json"),
+        (
+            StreamAccount("sw", "signalwire", rest_user="p", rest_key="k", api_url="https://x.signalwire.com/api/laml"),
+            "https://x.signalwire.com/api/laml/2010-04-01/Accounts/p/Calls/v3%3Aabc.json",
+        ),
+        (
+            StreamAccount("telnyx", "telnyx", rest_user="acc", rest_key="KEY123"),
+            "https://api.telnyx.com/v2/texml/Accounts/acc/Calls/v3%3Aabc",
+        ),
+    ],
+    ids=["twilio", "signalwire", "telnyx"],
+)
+def test_a_call_is_redirected_by_its_resource(account: StreamAccount, resource: str) -> None:
+    """ "Update a call": `Url` is asked what to do with it now."""
+    request = redirect_request(account, "v3:abc", "https://calls.example.com/x")
+    assert request is not None
+    assert request.url == resource
+    assert request.form == {"Url": "https://calls.example.com/x", "Method": "POST"}
+    assert request.headers["Authorization"].startswith("Bearer " if account.carrier == "telnyx" else "Basic ")
 
 
 @pytest.mark.parametrize("call_id", ["../../Messages", "CA1/../../x", "CA1?Status=x", "CA1#", "a b", "%2e%2e/x"])
@@ -106,6 +130,16 @@ async def test_the_carriers_answer(rest: Rest, status: int, wrong: bool) -> None
         failure = await hang_up(client, account, "CA1")
     assert rest.requests == [(f"/2010-04-01/Accounts/{SID}/Calls/CA1.json", {"Status": "completed"})]
     assert (failure is not None) == (wrong and status != 404)
+
+
+@pytest.mark.parametrize(("status", "wrong"), [(200, None), (404, "twilio answered 404"), (401, "twilio answered 401")])
+async def test_a_redirection_that_the_carrier_refuses_is_told(rest: Rest, status: int, wrong: str | None) -> None:
+    """Also of a call that it does not know: nobody is called for it."""
+    rest.status = status
+    account = StreamAccount("main", "twilio", rest_user=SID, rest_key="k", api_url=rest.url)
+    async with aiohttp.ClientSession() as client:
+        assert await redirect(client, account, "CA1", "https://x/") == wrong
+        assert await redirect(client, StreamAccount("bridge", "bridge"), "CA1", "https://x/") is not None
 
 
 async def test_a_calls_name_reaches_the_carrier_as_one_segment(rest: Rest) -> None:

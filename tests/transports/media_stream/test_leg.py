@@ -10,10 +10,13 @@ import pytest
 from offhook.media.messages import Codec, MediaTerms
 from offhook.transports.call_leg import (
     CallLeg,
+    Dial,
+    HandsOver,
     LegConnected,
     LegDigit,
     LegEnded,
     LegFact,
+    LegReferred,
     LegTermsChanged,
     Offer,
     PlaysAhead,
@@ -24,6 +27,8 @@ from offhook.transports.media_stream.leg import LegState, MediaStreamLeg
 TERMS = MediaTerms(Codec.PCMU, 0)
 OFFER = Offer("media_stream", "+4921155660", "+4930123456", "", TERMS, ("192.0.2.1", 443), "CA1")
 CALL = ("main", "CA1")
+RESTING = replace(TERMS, sending=False, receiving=False)
+ORDER = Dial("main", "+4930999999", "+4921155660", "", 20, refer_to="tel:+4930999999")
 
 
 class Ledger:
@@ -42,6 +47,12 @@ class Ledger:
 
     def end(self, call: CallKey, *, heard_out: bool) -> None:
         self.asked.append(("end", call, heard_out))
+
+    def hand_over(self, call: CallKey, order: Dial) -> None:
+        self.asked.append(("hand over", call, order))
+
+    def forget(self, call: CallKey) -> None:
+        self.asked.append(("forget", call))
 
 
 @pytest.fixture
@@ -169,3 +180,83 @@ async def test_keys_and_interruptions_pass_while_it_is_connected(leg: MediaStrea
     leg.playback_cut()
     assert streams.asked == [("carry", 7), ("cut", 7), ("end", CALL, True)]
     assert await facts(leg) == [LegConnected(), LegDigit("2"), LegEnded("x")]
+
+
+def handed_over(leg: MediaStreamLeg) -> socket.socket:
+    row = answered(leg)
+    leg.hand_over(ORDER)
+    return row
+
+
+async def test_a_caller_whom_the_carrier_connects_has_left_and_is_not_hung_up(
+    leg: MediaStreamLeg, streams: Ledger
+) -> None:
+    """The carrier takes the stream down when it is told to call somebody."""
+    assert isinstance(leg, HandsOver)
+    with handed_over(leg):
+        leg.broke_off()
+        leg.target_answered()
+        leg.hang_up("transferred")
+    assert streams.asked == [("carry", 7), ("hand over", CALL, ORDER), ("forget", CALL)]
+    assert await facts(leg) == [
+        LegConnected(),
+        LegTermsChanged(RESTING, held=True),
+        LegReferred(True),
+        LegEnded("transferred"),
+    ]
+
+
+async def test_a_caller_who_was_not_connected_is_with_us_when_he_is_streamed_again(
+    leg: MediaStreamLeg, streams: Ledger
+) -> None:
+    with handed_over(leg):
+        leg.broke_off()
+        leg.target_not_reached(486)
+        leg.came_back(8)
+        leg.hang_up("x")
+    assert streams.asked == [("carry", 7), ("hand over", CALL, ORDER), ("carry", 8), ("end", CALL, True)]
+    assert await facts(leg) == [
+        LegConnected(),
+        LegTermsChanged(RESTING, held=True),
+        LegTermsChanged(TERMS, held=False),
+        LegReferred(False, 486),
+        LegEnded("x"),
+    ]
+
+
+async def test_a_carrier_that_cannot_be_asked_changes_nothing(leg: MediaStreamLeg, streams: Ledger) -> None:
+    with handed_over(leg):
+        leg.hand_over_refused()
+        assert leg.state is LegState.CONNECTED
+        leg.hang_up("x")
+    assert await facts(leg) == [LegConnected(), LegReferred(False), LegEnded("x")]
+
+
+async def test_a_stream_that_broke_off_before_the_carrier_refused_is_waited_for(leg: MediaStreamLeg) -> None:
+    with handed_over(leg):
+        leg.broke_off()
+        leg.hand_over_refused()
+        assert leg.state is LegState.BROKEN_OFF
+        leg.came_back(8)
+        leg.hang_up("x")
+    resumed = LegTermsChanged(TERMS, held=False)
+    assert await facts(leg) == [
+        *(LegConnected(), LegTermsChanged(RESTING, held=True), LegReferred(False), resumed, LegEnded("x")),
+    ]
+
+
+async def test_without_a_stream_nobody_is_called(leg: MediaStreamLeg, streams: Ledger) -> None:
+    with answered(leg):
+        leg.broke_off()
+        leg.hand_over(ORDER)
+        leg.hang_up("x")
+    assert ("hand over", CALL, ORDER) not in streams.asked
+    assert LegReferred(False) in await facts(leg)
+
+
+async def test_who_hangs_up_while_the_carrier_calls_ends_the_call_there(leg: MediaStreamLeg, streams: Ledger) -> None:
+    with handed_over(leg):
+        leg.hang_up("app_hung_up")
+        leg.target_answered()
+    assert streams.asked[-1] == ("end", CALL, False)
+    assert await facts(leg) == [LegConnected(), LegEnded("app_hung_up")]

@@ -10,7 +10,8 @@ Read first: `listener` (what happens to a call), then `edge_server` (what happen
     service process                                     edge process (python -m offhook.transports.media_stream)
     listener        streams to legs, grace, resuming    edge_server     HTTP, WebSockets, who may open one
     leg             the house's view of a call          edge_stream     one WebSocket: carrier <-> media row
-    edge_process    started, spoken to, started again   carrier_rest    ending a call where the socket cannot
+    edge_process    started, spoken to, started again   carrier_rest    ending, redirecting where the socket cannot
+                                                        edge_hand_over  callers connected with others by the carrier
     edge_messages, edge_link    what both say to each other, and how
     settings        what both are told                  answer_document, signatures, ed25519, stream_token
 

@@ -1,7 +1,9 @@
-"""Ending a call through its carrier's REST interface, which ends it whatever the carrier was told to do next.
+"""Ending or redirecting a call through its carrier's REST interface, whatever the carrier was told to do next.
 
 Source: twilio.com/docs/voice/api/call-resource (POST `Calls/{sid}` with `Status=completed`), which SignalWire and
-sipgate's bridge have too; developers.telnyx.com (`/v2/calls/{call_control_id}/actions/hangup`).
+sipgate's bridge have too; developers.telnyx.com (`/v2/calls/{call_control_id}/actions/hangup`). For a redirection
+Twilio and SignalWire (compatibility API, "Update a Call") take `Url`, and so does Telnyx
+(`/v2/texml/Accounts/{account_sid}/Calls/{call_sid}`).
 """
 
 from base64 import b64encode
@@ -37,17 +39,49 @@ def hang_up_request(account: StreamAccount, call_id: str) -> RestRequest | None:
     if account.carrier == "telnyx":
         headers = {"Authorization": f"Bearer {account.rest_key}"}
         return RestRequest(f"{account.rest_url}/v2/calls/{call}/actions/hangup", headers, json={})
+    return RestRequest(*_call_resource(account, call), form={"Status": "completed"})
+
+
+def redirect_request(account: StreamAccount, call_id: str, document_url: str) -> RestRequest | None:
+    """What makes the carrier ask at this address what to do with the call now, instead of streaming it. None without a
+    REST interface."""
+    if account.rest_url is None or account.rest_key is None or call_id.strip(".") == "":
+        return None
+    call = quote(call_id, safe="")
+    form = {"Url": document_url, "Method": "POST"}
+    if account.carrier == "telnyx":
+        owner = quote(account.rest_user or "", safe="")
+        headers = {"Authorization": f"Bearer {account.rest_key}"}
+        return RestRequest(f"{account.rest_url}/v2/texml/Accounts/{owner}/Calls/{call}", headers, form=form)
+    return RestRequest(*_call_resource(account, call), form=form)
+
+
+def _call_resource(account: StreamAccount, call: str) -> tuple[str, dict[str, str]]:
+    """Where Twilio, and who does as Twilio, has this call; and the headers that open it."""
     user = account.rest_user or ""
     headers = {"Authorization": "Basic " + b64encode(f"{user}:{account.rest_key}".encode()).decode()}
-    url = f"{account.rest_url}/2010-04-01/Accounts/{quote(user, safe='')}/Calls/{call}.json"
-    return RestRequest(url, headers, form={"Status": "completed"})
+    return f"{account.rest_url}/2010-04-01/Accounts/{quote(user, safe='')}/Calls/{call}.json", headers
 
 
 async def hang_up(client: aiohttp.ClientSession, account: StreamAccount, call_id: str) -> str | None:
     """End the call there. Gives what went wrong; None: it has ended, or there is no REST interface."""
     request = hang_up_request(account, call_id)
+    return None if request is None else await _posted(client, account, request, also_fine=_GONE)
+
+
+async def redirect(
+    client: aiohttp.ClientSession, account: StreamAccount, call_id: str, document_url: str
+) -> str | None:
+    """Have the carrier ask there what to do with the call now. Gives what went wrong; None: it will ask."""
+    request = redirect_request(account, call_id, document_url)
     if request is None:
-        return None
+        return "there is no REST interface for this account"
+    return await _posted(client, account, request, also_fine=frozenset())
+
+
+async def _posted(
+    client: aiohttp.ClientSession, account: StreamAccount, request: RestRequest, *, also_fine: frozenset[int]
+) -> str | None:
     try:
         async with client.post(
             request.url,
@@ -57,7 +91,7 @@ async def hang_up(client: aiohttp.ClientSession, account: StreamAccount, call_id
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=WITHIN_SECONDS),
         ) as answer:
-            fine = answer.status < 300 or answer.status in _GONE
+            fine = answer.status < 300 or answer.status in also_fine
             return None if fine else f"{account.carrier} answered {answer.status}"
     except TimeoutError:
         return f"{account.carrier} did not answer within {WITHIN_SECONDS:g} s"

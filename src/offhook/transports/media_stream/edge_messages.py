@@ -58,11 +58,23 @@ class ForgetCall:
 
 
 @dataclass(frozen=True, slots=True)
+class HandOver:
+    """Have the carrier call this number (E.164) for the caller, showing `caller`, and give up after `ring_seconds`;
+    when all of its stream (0: there is none) has been heard. `CallHandedOver` follows."""
+
+    call: CallKey
+    stream: int
+    number: str
+    caller: str | None
+    ring_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class StopEdge:
     """No more calls: what is being ended is ended, then the process."""
 
 
-EdgeOrder: TypeAlias = EdgeHello | CarryStream | CutPlayback | EndCall | ForgetCall | StopEdge
+EdgeOrder: TypeAlias = EdgeHello | CarryStream | CutPlayback | EndCall | ForgetCall | HandOver | StopEdge
 
 
 # --- edge → service
@@ -111,6 +123,30 @@ class StreamLost:
 
 
 @dataclass(frozen=True, slots=True)
+class HandOverRefused:
+    """The carrier could not be asked: the call is streamed as before."""
+
+    call: CallKey
+
+
+@dataclass(frozen=True, slots=True)
+class CallHandedOver:
+    """What became of the number that the carrier called: it was answered; or it was not, as this SIP status says, and
+    the caller will be streamed again."""
+
+    call: CallKey
+    answered: bool
+    sip_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallerGone:
+    """The carrier says, where there is no stream to say it, that the caller has hung up."""
+
+    call: CallKey
+
+
+@dataclass(frozen=True, slots=True)
 class EdgeNoted:
     """Something for the service's log."""
 
@@ -127,4 +163,15 @@ class EdgeCounted:
     streams: int
 
 
-EdgeReport: TypeAlias = EdgeReady | StreamStarted | StreamKey | StreamStopped | StreamLost | EdgeNoted | EdgeCounted
+EdgeReport: TypeAlias = (
+    EdgeReady
+    | StreamStarted
+    | StreamKey
+    | StreamStopped
+    | StreamLost
+    | HandOverRefused
+    | CallHandedOver
+    | CallerGone
+    | EdgeNoted
+    | EdgeCounted
+)

@@ -19,6 +19,7 @@ from aiohttp import WSMsgType, web
 from offhook.transports.media_stream.answer_document import connect, hang_up
 from offhook.transports.media_stream.carrier_rest import hang_up as hang_up_by_rest
 from offhook.transports.media_stream.dialect import Dialect, NotUnderstood, Started
+from offhook.transports.media_stream.edge_hand_over import HandOvers
 from offhook.transports.media_stream.edge_link import LinkEnd
 from offhook.transports.media_stream.edge_messages import (
     CallKey,
@@ -32,6 +33,7 @@ from offhook.transports.media_stream.edge_messages import (
     EdgeReport,
     EndCall,
     ForgetCall,
+    HandOver,
     StopEdge,
     StreamStarted,
 )
@@ -75,12 +77,14 @@ class EdgeServer:
         self._checking = 0
         self._quiet_until = 0.0
         self._counts: Final[Counter[str]] = Counter()
+        self._hand_overs: Final = HandOvers(f"{hello.settings.public_url}{PATH}", hello.secret, link, self._counts)
 
     async def run(self, listening: socket.socket) -> None:
         """Serve until the link is closed."""
         app = web.Application(client_max_size=LARGEST_QUESTION)
         app.router.add_route("POST", f"{PATH}/{{account}}/answer", self._answer)
         app.router.add_route("GET", f"{PATH}/{{account}}/answer", self._answer)
+        app.router.add_route("POST", f"{PATH}/{{account}}/answer/{{about}}/{{token}}", self._answer_about)
         app.router.add_route("GET", f"{PATH}/{{account}}/{{key}}", self._stream)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
@@ -112,6 +116,9 @@ class EdgeServer:
                 self._tasks.create_task(self._end(call, stream, heard_out, client), name=f"end of {call[1]}")
             case ForgetCall(call):
                 self._remember_end(call)
+            case HandOver(call, number):
+                work = self._hand_overs.ask(order, self._accounts[call[0]], self._streams.get(number), client)
+                self._tasks.create_task(work, name=f"transfer of {call[1]}")
             case EdgeHello() | StopEdge():
                 pass
             case _:
@@ -148,6 +155,7 @@ class EdgeServer:
     def _remember_end(self, call: CallKey) -> None:
         now = self._now()
         self._carrying.pop(call, None)
+        self._hand_overs.forget(call)
         self._ended[call] = now + ENDED_REMEMBERED_S
         while self._ended and (len(self._ended) > ENDED_REMEMBERED or next(iter(self._ended.values())) < now):
             self._ended.popitem(last=False)
@@ -177,6 +185,37 @@ class EdgeServer:
     # --- a carrier asks
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        account, fields = await self._asked(request)
+        call_id = fields.get("CallSid", "")
+        if not 0 < len(call_id) <= LONGEST_CALL_ID or not call_id.isprintable():
+            raise web.HTTPBadRequest(text="There is no usable CallSid.")
+        self._counts["answers"] += 1
+        return self._what_to_do(account, call_id, fields)
+
+    async def _answer_about(self, request: web.Request) -> web.StreamResponse:
+        """What a carrier asks, and says, of somebody whom it calls for a caller."""
+        account, fields = await self._asked(request)
+        token = opened(self._secret, request.match_info["token"])
+        if token is None or token.account != account.name:
+            raise web.HTTPForbidden(text="This address is not of this call.")
+        call = (account.name, token.call_id)
+        document: str | None = None
+        match request.match_info["about"]:
+            case "dial":
+                document = self._hand_overs.document(call)
+            case "answered":
+                self._hand_overs.told(call, fields)
+                return web.Response(status=204)
+            case "over":
+                document = hang_up() if self._hand_overs.over(call, fields) else None
+            case _:
+                raise web.HTTPNotFound
+        if document is not None:
+            return web.Response(text=document, content_type="text/xml")
+        return self._what_to_do(account, token.call_id, fields)
+
+    async def _asked(self, request: web.Request) -> tuple[StreamAccount, dict[str, str]]:
+        """Which account's carrier asks, and what it says; raises what refuses anybody else."""
         account = self._accounts.get(request.match_info["account"])
         if account is None or not account.answers:
             raise web.HTTPNotFound
@@ -186,11 +225,9 @@ class EdgeServer:
             self._counts["answers_refused_signature"] += 1
             self._note_now_and_then("media_stream_bad_signature", account=account.name, source=str(request.remote))
             raise web.HTTPForbidden(text="The signature is wrong: see docs/run-the-service/media-streams.md.")
-        fields = dict(request.query) | dict(form)
-        call_id = fields.get("CallSid", "")
-        if not 0 < len(call_id) <= LONGEST_CALL_ID or not call_id.isprintable():
-            raise web.HTTPBadRequest(text="There is no usable CallSid.")
-        self._counts["answers"] += 1
+        return account, dict(request.query) | dict(form)
+
+    def _what_to_do(self, account: StreamAccount, call_id: str, fields: Mapping[str, str]) -> web.Response:
         if (account.name, call_id) in self._ended:
             return web.Response(text=hang_up(), content_type="text/xml")
         token = issued(self._secret, account.name, call_id, int(time.time()) + self._settings.token_seconds)

@@ -115,7 +115,13 @@ class EdgeStream:
         self._told = True
         self._row_readable()
         self._let_go()
-        if heard_out and not self._ws.closed:
+        if heard_out:
+            await self.heard_out()
+
+    async def heard_out(self) -> None:
+        """Let the carrier play what it has, for at most `HEARD_OUT_S`."""
+        if not self._ws.closed:
+            self._row_readable()
             self._say(self._playback.finish(self._now()))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEARD_OUT_S):

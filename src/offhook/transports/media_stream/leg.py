@@ -8,7 +8,16 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import Final, Protocol
 
-from offhook.transports.call_leg import LegConnected, LegDigit, LegEnded, LegFact, LegTermsChanged, Offer
+from offhook.transports.call_leg import (
+    Dial,
+    LegConnected,
+    LegDigit,
+    LegEnded,
+    LegFact,
+    LegReferred,
+    LegTermsChanged,
+    Offer,
+)
 from offhook.transports.media_stream.edge_messages import CallKey
 
 
@@ -24,17 +33,26 @@ class Streams(Protocol):
     def end(self, call: CallKey, *, heard_out: bool) -> None:
         """The leg is over: end the call at the carrier, when it has played what it has (`heard_out`) or at once."""
 
+    def hand_over(self, call: CallKey, order: Dial) -> None:
+        """Have the carrier call somebody for the caller."""
+
+    def forget(self, call: CallKey) -> None:
+        """The leg is over, and the call goes on at the carrier without us."""
+
 
 class LegState(Enum):
     OFFERED = auto()
     CONNECTED = auto()
     BROKEN_OFF = auto()  # connected, and without a stream until it is there again
+    HANDED_OVER = auto()  # the carrier calls somebody, and takes the stream down meanwhile
+    COMING_BACK = auto()  # it has not reached him, and will stream the call again
+    WITH_TARGET = auto()
     ENDED = auto()
 
 
 class MediaStreamLeg:
-    """A `CallLeg`, and `PlaysAhead`. Media is one end of a socket pair, whose other end goes to the edge, and to the
-    next one if that dies."""
+    """A `CallLeg`, `PlaysAhead` and `HandsOver`. Media is one end of a socket pair, whose other end goes to the
+    edge, and to the next one if that dies."""
 
     def __init__(self, offer: Offer, call: CallKey, stream: int, streams: Streams) -> None:
         self._offer: Final = offer
@@ -45,6 +63,9 @@ class MediaStreamLeg:
         self._media_given = False
         self._facts: Final[asyncio.Queue[LegFact]] = asyncio.Queue()
         self._state = LegState.OFFERED
+        self._streamed = True
+        self._sip_code: int | None = None
+        self.said_stop = False
 
     @property
     def offer(self) -> Offer:
@@ -78,7 +99,10 @@ class MediaStreamLeg:
             self._streams.end(self.call, heard_out=False)
 
     def hang_up(self, cause: str) -> None:
-        if self._state is not LegState.ENDED:
+        if self._state is LegState.WITH_TARGET:
+            self._end(LegEnded(cause))
+            self._streams.forget(self.call)
+        elif self._state is not LegState.ENDED:
             connected = self._state is LegState.CONNECTED
             self._end(LegEnded(cause))
             self._streams.end(self.call, heard_out=connected)
@@ -86,6 +110,13 @@ class MediaStreamLeg:
     def playback_cut(self) -> None:
         if self._state is LegState.CONNECTED:
             self._streams.cut(self.stream)
+
+    def hand_over(self, order: Dial) -> None:
+        if self._state is LegState.CONNECTED:
+            self._state = LegState.HANDED_OVER
+            self._streams.hand_over(self.call, order)
+        elif self._state is not LegState.ENDED:
+            self._facts.put_nowait(LegReferred(succeeded=False))
 
     async def facts(self) -> AsyncIterator[LegFact]:
         while True:
@@ -103,17 +134,44 @@ class MediaStreamLeg:
             self._end(LegEnded("cancelled"))
         elif self._state is LegState.CONNECTED:
             self._state = LegState.BROKEN_OFF
-            resting = replace(self._offer.terms, sending=False, receiving=False)
-            self._facts.put_nowait(LegTermsChanged(resting, held=True))
+            self._rest()
+        elif self._state in {LegState.HANDED_OVER, LegState.COMING_BACK}:
+            self._rest()
 
     def came_back(self, stream: int) -> None:
         """The call is streamed again."""
         self.stream = stream
-        if self._state in {LegState.CONNECTED, LegState.BROKEN_OFF}:
-            self._streams.carry(stream, self._ends()[1])
-        if self._state is LegState.BROKEN_OFF:
-            self._state = LegState.CONNECTED
+        self.said_stop = False
+        before = self._state
+        if before in {LegState.OFFERED, LegState.WITH_TARGET, LegState.ENDED}:
+            return
+        self._streams.carry(stream, self._ends()[1])
+        self._state = LegState.CONNECTED
+        if not self._streamed:
+            self._streamed = True
             self._facts.put_nowait(LegTermsChanged(self._offer.terms, held=False))
+        if before in {LegState.HANDED_OVER, LegState.COMING_BACK}:
+            self._facts.put_nowait(LegReferred(succeeded=False, sip_code=self._sip_code))
+            self._sip_code = None
+
+    def hand_over_refused(self) -> None:
+        """The carrier could not be asked to call anybody: the call is streamed as before, or its stream broke off
+        meanwhile."""
+        if self._state is LegState.HANDED_OVER:
+            self._state = LegState.CONNECTED if self._streamed else LegState.BROKEN_OFF
+            self._facts.put_nowait(LegReferred(succeeded=False))
+
+    def target_answered(self) -> None:
+        """The caller talks to whom the carrier has called: he is with us no more."""
+        if self._state is LegState.HANDED_OVER:
+            self._state = LegState.WITH_TARGET
+            self._facts.put_nowait(LegReferred(succeeded=True))
+
+    def target_not_reached(self, sip_code: int | None) -> None:
+        """The carrier has not reached him; `came_back` follows."""
+        if self._state is LegState.HANDED_OVER:
+            self._state = LegState.COMING_BACK
+            self._sip_code = sip_code
 
     def carrier_ended(self, cause: str = "caller_hung_up") -> None:
         """The call is over at the carrier, or has to be taken for it."""
@@ -124,6 +182,12 @@ class MediaStreamLeg:
         """The carrier has heard a key."""
         if self._state is LegState.CONNECTED:
             self._facts.put_nowait(LegDigit(digit))
+
+    def _rest(self) -> None:
+        if self._streamed:
+            self._streamed = False
+            resting = replace(self._offer.terms, sending=False, receiving=False)
+            self._facts.put_nowait(LegTermsChanged(resting, held=True))
 
     def _ends(self) -> tuple[socket.socket, socket.socket]:
         if self._pair is None:

@@ -15,8 +15,10 @@ import structlog
 
 from offhook.errors import OffhookError
 from offhook.media.messages import MediaTerms
-from offhook.transports.call_leg import CallLeg, Offer
+from offhook.transports.call_leg import CallLeg, Dial, Offer
 from offhook.transports.media_stream.edge_messages import (
+    CallerGone,
+    CallHandedOver,
     CallKey,
     CarryStream,
     CutPlayback,
@@ -27,6 +29,8 @@ from offhook.transports.media_stream.edge_messages import (
     EdgeReport,
     EndCall,
     ForgetCall,
+    HandOver,
+    HandOverRefused,
     StopEdge,
     StreamKey,
     StreamLost,
@@ -48,6 +52,10 @@ STARTED_AGAIN_AFTER: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
 LIVED_LONG_S: Final = 30.0
 STREAMS_A_RUN: Final = 1 << 32
 WAITING_CONNECTIONS: Final = 512
+HAND_OVER_SLACK_S: Final = 30.0
+"""A carrier that calls somebody for a caller says what became of it within so long after the last ring."""
+UNKNOWN_REMEDY: Final = "The carrier did not say what became of it: its own log of the call does."
+AWAY: Final = frozenset({LegState.HANDED_OVER, LegState.COMING_BACK, LegState.WITH_TARGET})
 
 
 class MediaStreamListener:
@@ -166,6 +174,21 @@ class MediaStreamListener:
         if self._edge is not None:
             self._edge.send(EndCall(call, stream, heard_out))
 
+    def hand_over(self, call: CallKey, order: Dial) -> None:
+        leg = self._legs.get(call)
+        if leg is None or self._edge is None:
+            if leg is not None:
+                leg.hand_over_refused()
+            return
+        seconds = round(order.ring_seconds)
+        self._waits_until[call] = self._now() + seconds + HAND_OVER_SLACK_S
+        self._edge.send(HandOver(call, leg.stream, order.target, order.caller, seconds))
+
+    def forget(self, call: CallKey) -> None:
+        self._forget(call)
+        if self._edge is not None:
+            self._edge.send(ForgetCall(call))
+
     # --- what the edge reports
 
     def _take(self, report: EdgeReport) -> CallLeg | None:
@@ -177,9 +200,12 @@ class MediaStreamListener:
                     leg.key_pressed(digit)
             case StreamStopped(stream):
                 if (leg := self._by_stream.get(stream)) is not None:
-                    self._carrier_ended(leg, "caller_hung_up")
+                    self._stream_stopped(stream, leg)
             case StreamLost(stream):
                 self._stream_lost(stream)
+            case HandOverRefused(call) | CallHandedOver(call) | CallerGone(call):
+                if (leg := self._legs.get(call)) is not None:
+                    self._hand_over_told(report, leg)
             case EdgeNoted(event, warning, fields):
                 logger.log(30 if warning else 20, event, **fields)
             case EdgeCounted(counts, streams):
@@ -193,6 +219,9 @@ class MediaStreamListener:
 
     def _stream_started(self, started: StreamStarted) -> CallLeg | None:
         leg = self._legs.get(started.call)
+        if leg is not None and leg.state is LegState.WITH_TARGET:
+            self.forget(started.call)  # nobody is here for him any more
+            return None
         if leg is None:
             leg = MediaStreamLeg(_offer(started), started.call, started.stream, self)
             self._legs[started.call] = self._by_stream[started.stream] = leg
@@ -210,9 +239,43 @@ class MediaStreamListener:
         leg.came_back(started.stream)
         return None
 
+    def _hand_over_told(self, report: HandOverRefused | CallHandedOver | CallerGone, leg: MediaStreamLeg) -> None:
+        match report:
+            case HandOverRefused() if leg.said_stop:
+                self._carrier_ended(leg, "caller_hung_up")
+            case HandOverRefused():
+                leg.hand_over_refused()
+                self._waits_until.pop(leg.call, None)
+                if leg.state is LegState.BROKEN_OFF:
+                    self._waits_until[leg.call] = self._now() + self._grace
+            case CallHandedOver(call, answered, sip_code):
+                self._waits_until.pop(call, None)
+                if answered:
+                    leg.target_answered()
+                elif leg.state is LegState.HANDED_OVER:
+                    leg.target_not_reached(sip_code)
+                    self._waits_until[call] = self._now() + self._grace
+            case CallerGone():
+                if leg.state is not LegState.WITH_TARGET:
+                    self._carrier_ended(leg, "caller_hung_up")
+            case _:
+                assert_never(report)
+
+    def _stream_stopped(self, stream: int, leg: MediaStreamLeg) -> None:
+        """The carrier takes down the stream of a call for which it calls somebody; else the call is over."""
+        if leg.state in AWAY:
+            self._by_stream.pop(stream)
+            leg.said_stop = True
+            leg.broke_off()
+        else:
+            self._carrier_ended(leg, "caller_hung_up")
+
     def _stream_lost(self, stream: int) -> None:
         leg = self._by_stream.pop(stream, None)
         if leg is None or leg.stream != stream:
+            return
+        if leg.state in AWAY:
+            leg.broke_off()
             return
         if leg.state is LegState.OFFERED:
             self._carrier_ended(leg, "cancelled")
@@ -234,6 +297,11 @@ class MediaStreamListener:
         for call in [call for call, until in self._waits_until.items() if until <= now]:
             self._counts["streams_not_resumed"] += 1
             leg = self._legs[call]
+            if leg.state is LegState.HANDED_OVER:
+                # He may be talking to whom the carrier called: he is let be.
+                logger.warning("media_stream_transfer_unknown", call=call[1], account=call[0], remedy=UNKNOWN_REMEDY)
+                self._carrier_ended(leg, "failed")
+                continue
             self.end(call, heard_out=False)
             leg.carrier_ended("failed")
 
@@ -301,6 +369,7 @@ def _offer(started: StreamStarted) -> Offer:
         source=started.source,
         call_id=call_id,
         headers=started.parameters | {"account": account, "streamId": started.stream_id},
+        account=account,
     )
 
 
