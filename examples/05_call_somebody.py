@@ -6,18 +6,18 @@ Serve it with `uvicorn --app-dir examples 05_call_somebody:assistant --port 3000
 
 import sys
 
-from offhook import Assistant, CallRefused, Hangup, Speak
+from offhook import Action, Assistant, CallRefused, Hangup, SessionStart, Speak, UserSpeak
 
 assistant = Assistant()
 
 
 @assistant.on_session_start
-def ask(event):
+def ask(event: SessionStart) -> str:
     return "Good morning. You have an appointment tomorrow at nine. Will you come?"
 
 
 @assistant.on_user_speak
-def take_answer(event):
+def take_answer(event: UserSpeak) -> list[Action]:
     comes = "yes" in event.text.lower()
     return [Speak(text="See you tomorrow. Goodbye." if comes else "We will call again. Goodbye."), Hangup()]
 
