@@ -36,6 +36,7 @@ from offhook.transports.simulator.caller import Caller
 from offhook.transports.simulator.dialler import SimulatorDialler
 from offhook.transports.simulator.listener import SimulatorListener
 from offhook.transports.simulator.steps import Say, Step
+from tests.calls.udp_leg import UdpLines
 
 Json: TypeAlias = dict[str, Any]
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -121,6 +122,7 @@ class HandHouse:
         words: what the caller says in turns 1, 2, … as the scripted ear hears it.
         receives: how each call that the house places is received.
         refers: whether the trunk wants callers to be referred instead of bridged.
+        lines: telephones over UDP, which are called in the place of simulated ones.
         settings: changes to the call's settings.
 
     Its dial plan dials every number as it is written, but for those in `forbidden`; `asked` is what it was asked, `out`
@@ -139,6 +141,7 @@ class HandHouse:
         receives: Callable[[Dial], Reception] = lambda _: Reception(),
         while_it_rings: WhileItRings | None = None,
         refers: bool = False,
+        lines: UdpLines | None = None,
         **settings: Any,
     ) -> None:
         self._answers = answers
@@ -155,6 +158,7 @@ class HandHouse:
         self.out: list[AskedToDial] = []
         self.forbidden: set[str] = set()
         self._refers = refers
+        self._lines = lines
         self.apps: list[AppInMemory] = []
         self._begun: list[asyncio.Future[None]] = []
         self.watch: Callable[[Session], CallWatcher | None] = lambda _: None
@@ -224,8 +228,9 @@ class HandHouse:
     async def __aenter__(self) -> "HandHouse":
         await self.link.start()
         await self.simulator.start()
+        further = [] if self._lines is None else [self._lines]
         self._running = asyncio.ensure_future(
-            self.register.run([self.simulator], [self.dialler], beside=[self.dialler])
+            self.register.run([self.simulator, *further], [*further, self.dialler], beside=[self.dialler])
         )
         await self.settle()
         return self
@@ -233,6 +238,8 @@ class HandHouse:
     async def __aexit__(self, *_: object) -> None:
         await self.simulator.stop()
         self.dialler.stop()
+        if self._lines is not None:
+            await self._lines.stop()
         await self.until(lambda: self.register.calls_in_progress() == 0)
         await asyncio.gather(*self._begun)
         self._running.cancel()

@@ -134,6 +134,7 @@ class LegChanges:
             self._trying = None
             task.cancel()
             placed.leg.hang_up("call_over")
+            placed.release()
 
     async def _try(self, leg: CallLeg, placed: PlacedLeg, row: Row, takes: Takes) -> None:
         assert isinstance(leg, Refers)
@@ -145,6 +146,7 @@ class LegChanges:
                 self._trying = None
                 self._note(f"{placed.leg.offer.called} was not reached ({fact.cause}): the call goes on as it was")
                 leg.answer_refer(fact.sip_code or UNREACHABLE)
+                placed.release()
                 return
             elif isinstance(fact, LegConnected):
                 break
