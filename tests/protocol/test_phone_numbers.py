@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offhook.protocol.phone_numbers import as_sent, can_be_called, is_phone_number, normalized, same_number
+from offhook.protocol.phone_numbers import as_sent, can_be_called, is_phone_number, normalized
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,6 @@ def test_a_flow_may_want_digits_only() -> None:
     assert as_sent("+4921155660", "e164") == "+4921155660"
     assert as_sent("+4921155660", "digits") == "4921155660"
     assert as_sent("anonymous", "digits") == "anonymous"
-
-
-def test_two_spellings_mean_the_same_number() -> None:
-    assert same_number("0211 55660", "+4921155660", "DE")
-    assert not same_number("0211 55661", "+4921155660", "DE")
 
 
 def test_what_can_be_dialled() -> None:

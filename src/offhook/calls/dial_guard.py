@@ -107,10 +107,6 @@ class DialGuard:
         if self._in_progress[flow_id] > 0:
             self._in_progress[flow_id] -= 1
 
-    def in_progress(self, flow_id: str) -> int:
-        """How many calls of this flow were let through and are not over."""
-        return self._in_progress[flow_id]
-
     def _over_limit(self, callee: Callee, flow_id: str, session_id: str, now: float) -> DialRefused | None:
         placed = self._of_flow[flow_id]
         while placed and placed[0] <= now - DAY:

@@ -74,11 +74,6 @@ def as_sent(number: str, number_format: NumberFormat) -> str:
     return number.removeprefix("+") if number_format == "digits" else number
 
 
-def same_number(one: str, other: str, default_country: str | None = None) -> bool:
-    """Whether two spellings mean the same number."""
-    return normalized(one, default_country) == normalized(other, default_country)
-
-
 def _foreign(dialled: str) -> str:
     return f"+{dialled}" if len(dialled) >= _SHORTEST_FOREIGN and _E164.fullmatch(f"+{dialled}") else dialled
 

@@ -19,7 +19,7 @@ from offhook.transports.sip.offer_answer import CODECS, MediaSession
 from offhook.transports.sip.reliable_provisional import ReliableSender, requires_reliable
 from offhook.transports.sip.response import build_response
 from offhook.transports.sip.sdes import SrtpRules
-from offhook.transports.sip.session_timer import DEFAULT_S, SessionTimer
+from offhook.transports.sip.session_timer import SessionTimer
 from offhook.transports.sip.transaction import InviteServerTransaction, ServerTransaction
 
 RING_AGAIN_MS: Final = 60_000
@@ -40,19 +40,17 @@ class IncomingCall(Call):
         codecs: Sequence[Codec] = CODECS,
         srtp: SrtpRules = SrtpRules(),  # noqa: B008 -- a frozen value
         tones: bool = False,
-        session_seconds: int = DEFAULT_S,
     ) -> None:
         """Take in an INVITE that has passed all checks but that of its body. `called` None: the Request-URI says it.
         `trunk`: the name of the one that it came by. `replaces`: the call that it takes the place of. `codecs` are
-        those that may be spoken, `tones`: keys are listened for in the audio (see MediaSession). `session_seconds`: the
-        session timer where the caller asks for none (RFC 4028); 0: none then.
+        those that may be spoken, `tones`: keys are listened for in the audio (see MediaSession).
 
         Raises:
             UnsupportedBody, NotAcceptable: the call must be refused for what it brought.
         """
         description = session_description_in(invite)
         session = MediaSession(codecs, srtp=srtp.of(trunk), setting=srtp.setting_of(trunk), tones=tones)
-        super().__init__(Dialog.from_invite(invite, flow), session, SessionTimer(session_seconds))
+        super().__init__(Dialog.from_invite(invite, flow), session, SessionTimer())
         self.transaction = transaction
         self.replaces = replaces
         self._invite = invite

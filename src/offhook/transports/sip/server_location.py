@@ -27,7 +27,6 @@ from offhook.transports.sip.hop import default_port
 
 # In the order in which they are wanted when the domain does not care.
 TRANSPORTS: Final = ("udp", "tcp", "tls")
-DNS_PORT: Final = 53
 FIND_WITHIN_S: Final = 10.0
 QUESTION_WITHIN_S: Final = 3.0
 RETRY_QUESTION_AFTER_S: Final = 1.0

@@ -9,7 +9,6 @@ from offhook.transports.sip.sdes import Srtp
 
 MAX_REDIRECTS = 5
 INBAND = "inband"
-MIN_SESSION_SECONDS = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class SipTrunk:
     `follow_redirects`: a 3xx is followed, to at most `MAX_REDIRECTS` contacts and only within this trunk (its host, its
     from_domain, an address that its name leads to). The number that it names is not asked of the dial plan, so that
     it is for PBXs that are trusted with that. `session_seconds`: the session timer that is asked for (RFC 4028), at
-    least `MIN_SESSION_SECONDS`; 0: none. `asserts_identity`: P-Asserted-Identity is sent (RFC 3325), where the carrier
+    least 90; 0: none. `asserts_identity`: P-Asserted-Identity is sent (RFC 3325), where the carrier
     trusts it. `srtp`: whether media is encrypted (see Srtp). `keys`: how its key presses come, `rfc4733` or `inband`
     (as tones, though it agrees to events). `tls_ca` and `tls_verify`: see TlsPeer.
     """

@@ -53,7 +53,6 @@ MAX_CALLS: Final = 4000
 MAX_TRANSACTIONS: Final = 50_000
 RETRY_WHEN_FULL_SECONDS: Final = 5
 KEEP_ALIVE: Final = b"\r\n\0 \t"
-UNANSWERED: Final = frozenset({State.CALLING, State.TRYING, State.PROCEEDING})
 WITHIN_A_CALL: Final = frozenset({"BYE", "UPDATE", "INFO", "PRACK", "REFER", "NOTIFY"})
 ALLOWED_SOURCE: Final = Source("", Standing.ALLOWED)
 
