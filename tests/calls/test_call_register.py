@@ -2,19 +2,25 @@
 
 import asyncio
 
+from structlog.testing import capture_logs
+
 from offhook.protocol.actions import Speak
 from offhook.transports.simulator.steps import HangUp, Wait
 from tests.calls.hand_house import HandHouse, Json, on, speak
 
 
 async def test_a_number_without_a_flow_is_not_found() -> None:
-    """(contract D41)"""
+    """(contract D41) The log says what to do about it."""
     async with HandHouse() as house:
-        caller = await house.dial(called="+4930000000")
-        await house.until(lambda: caller.ending is not None)
+        with capture_logs() as lines:
+            caller = await house.dial(called="+4930000000")
+            await house.until(lambda: caller.ending is not None)
         assert caller.ending is not None
         assert caller.ending.status == 404
         assert house.register.counted["calls_refused_no_flow"] == 1
+    (line,) = [each for each in lines if each["event"] == "call_refused"]
+    assert line["why"] == "no flow has the number +4930000000"
+    assert line["remedy"] == "Add it to the numbers of a [[flow]]."
 
 
 async def test_admission_is_exact_and_the_next_call_gets_503_with_a_time_to_come_back() -> None:

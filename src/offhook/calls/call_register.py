@@ -100,27 +100,30 @@ class CallRegister:
         if offer.replaces is not None:
             if not any(call.replace(offer.replaces, leg) for call in self._calls.values()):
                 why = "the call that it would take the place of has no row that another call could be answered on"
-                return self._refuse(leg, 481, "Call Does Not Exist", "replaces", why)
+                remedy = "Let the telephone that transfers try again once both sides are connected."
+                return self._refuse(leg, 481, "Call Does Not Exist", "replaces", why, remedy)
             return None
         if not self._open:
-            return self._refuse(leg, 503, "Service Unavailable", "draining", "the service is being stopped")
+            why, remedy = "the service is being stopped", "None needed: it takes calls again when it runs."
+            return self._refuse(leg, 503, "Service Unavailable", "draining", why, remedy)
         if len(self._calls) >= self._max_calls:
-            why = f"{self._max_calls} calls are in progress; limits.max_calls allows no more"
-            return self._refuse(leg, 503, "Service Unavailable", "full", why)
+            why = f"{self._max_calls} calls are in progress, and no more are allowed"
+            remedy = "If the machine can carry more, raise limits.max_calls."
+            return self._refuse(leg, 503, "Service Unavailable", "full", why, remedy)
         dialled = self._switchboard.find(offer.called, offer.caller, offer.trunk)
         if dialled is None:
-            why = f"no flow has the number {offer.called}; add it to the numbers of a [[flow]]"
-            return self._refuse(leg, 404, "Not Found", "no_flow", why)
+            why, remedy = f"no flow has the number {offer.called}", "Add it to the numbers of a [[flow]]."
+            return self._refuse(leg, 404, "Not Found", "no_flow", why, remedy)
         session = _inbound(dialled)
         self.counted["calls_admitted"] += 1
         self._live_on(self._new_call(leg, leg.offer, dialled.flow, session), tasks)
         return None
 
-    def _refuse(self, leg: CallLeg, status: int, reason: str, rule: str, why: str) -> None:
+    def _refuse(self, leg: CallLeg, status: int, reason: str, rule: str, why: str, remedy: str) -> None:
         self.counted[f"calls_refused_{rule}"] += 1
         offer = leg.offer
         came = {"source": offer.source[0], "trunk": offer.trunk, "call_id": offer.call_id}
-        logger.warning("call_refused", rule=rule, status=status, called=offer.called, why=why, **came)
+        logger.warning("call_refused", rule=rule, status=status, called=offer.called, why=why, remedy=remedy, **came)
         leg.refuse(status, reason, self._retry_after if status == 503 else None)
 
     # --- calls going out
