@@ -17,7 +17,7 @@ from offhook.audio.wav import wav_bytes
 from offhook.calls.call_log import CallWatcher, LogSink, MemorySink
 from offhook.calls.call_register import CallRegister
 from offhook.calls.dial_routes import AskedToDial, DialRefused, Purpose
-from offhook.calls.flow import Calling, Dialled, Flow, WhileItRings
+from offhook.calls.flow import CallOfFlow, Flow, WhileItRings
 from offhook.calls.heartbeat import Heartbeat, stopped
 from offhook.calls.media_link import InProcessMediaLink
 from offhook.calls.placed_leg import WayOut
@@ -186,14 +186,12 @@ class HandHouse:
 
     # --- what the register asks
 
-    def find(self, called: str, caller: str | None, trunk: str | None = None) -> Dialled | None:
+    def find(self, called: str, caller: str | None, trunk: str | None = None) -> CallOfFlow | None:
         del trunk
-        return Dialled(self.flow, called, caller or "anonymous") if called == self._number else None
+        return CallOfFlow(self.flow, called, caller or "anonymous") if called == self._number else None
 
-    def calling(self, flow_id: str, called: str, caller: str | None) -> Calling | None:
-        return (
-            Calling(self.flow, called, self._number if caller is None else caller) if flow_id == self.flow.id else None
-        )
+    def calling(self, flow_id: str, called: str) -> CallOfFlow | None:
+        return CallOfFlow(self.flow, called, self._number) if flow_id == self.flow.id else None
 
     def route(self, asked: AskedToDial) -> Dial | DialRefused:
         self.asked.append(asked)

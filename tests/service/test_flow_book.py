@@ -125,10 +125,10 @@ BOOK = FlowBook(
 def test_a_flow_calls_from_its_first_number() -> None:
     """(contract D1)"""
     book = FlowBook([flow("support", "*", "0211 55660", default_country="DE", number_format="digits"), flow("all")])
-    calling = book.calling("support", "0151 12345678", None)
+    calling = book.calling("support", "0151 12345678")
     assert calling is not None
     assert (calling.called, calling.caller) == ("4915112345678", "4921155660")
-    nameless = book.calling("all", "+4915112345678", None)
+    nameless = book.calling("all", "+4915112345678")
     assert nameless is not None
     assert nameless.caller == ""
-    assert book.calling("nobody", "+49", None) is None
+    assert book.calling("nobody", "+49") is None

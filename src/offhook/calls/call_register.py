@@ -15,7 +15,7 @@ import structlog
 
 from offhook.calls.call_log import CallLog, CallWatcher, LogSink
 from offhook.calls.dial_routes import DialRefused
-from offhook.calls.flow import Calling, Dialled, Flow, Switchboard
+from offhook.calls.flow import CallOfFlow, Flow, Switchboard
 from offhook.calls.heartbeat import Heartbeat, TakesReports
 from offhook.calls.live_call import LiveCall
 from offhook.calls.media_link import MediaLink
@@ -133,7 +133,7 @@ class CallRegister:
         of it stands in the call's log, and the app hears of it when it is answered (D4)."""
         if self._tasks is None or not self._open:
             return self._not_placed(DRAINING, self._retry_after)
-        calling = self._switchboard.calling(wish.flow_id, wish.target, wish.caller_number)
+        calling = self._switchboard.calling(wish.flow_id, wish.target)
         if calling is None:
             return self._not_placed(no_flow(wish.flow_id))
         if not calling.caller:
@@ -262,7 +262,7 @@ class CallRegister:
         await self._nobody.wait()
 
 
-def _inbound(dialled: Dialled) -> Session:
+def _inbound(dialled: CallOfFlow) -> Session:
     return Session(
         id=str(uuid.uuid4()),
         account_id=dialled.flow.account_id,
@@ -273,7 +273,7 @@ def _inbound(dialled: Dialled) -> Session:
     )
 
 
-def _outbound(calling: Calling) -> Session:
+def _outbound(calling: CallOfFlow) -> Session:
     return Session(
         id=str(uuid.uuid4()),
         account_id=calling.flow.account_id,

@@ -59,18 +59,9 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
-class Dialled:
-    """The flow that a called number belongs to, with both numbers as they go out in events (D2)."""
-
-    flow: Flow
-    called: str
-    caller: str
-
-
-@dataclass(frozen=True, slots=True)
-class Calling:
-    """A flow that calls somebody, with both numbers as they go out in events (D1, D2). `caller` is the flow's own
-    number, "" when it has none."""
+class CallOfFlow:
+    """The flow that a call belongs to, with both numbers as they go out in events (D1, D2). `caller` of a call that is
+    placed is the flow's own number, "" when it has none."""
 
     flow: Flow
     called: str
@@ -80,10 +71,9 @@ class Calling:
 class Switchboard(Protocol):
     """Which flow answers which number, and which number it calls from."""
 
-    def find(self, called: str, caller: str | None, trunk: str | None = None) -> Dialled | None:
+    def find(self, called: str, caller: str | None, trunk: str | None = None) -> CallOfFlow | None:
         """`trunk`: the one that the call came by, which may say how numbers are to be read. None: no flow has this
         number (D41: 404)."""
 
-    def calling(self, flow_id: str, called: str, caller: str | None) -> Calling | None:
-        """The flow of this id, about to call somebody; `caller` None: from its own number. None: there is no such
-        flow."""
+    def calling(self, flow_id: str, called: str) -> CallOfFlow | None:
+        """The flow of this id, about to call somebody. None: there is no such flow."""

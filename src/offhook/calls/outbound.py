@@ -11,12 +11,11 @@ from offhook.errors import OffhookError
 
 @dataclass(frozen=True, slots=True)
 class CallWish:
-    """Who shall be called for which flow. `target`: a number as it was written, or a `sip:` address. `caller_number`
-    None: the flow's own. `ring_seconds` None: as the flow says. `billing_device` is recorded, and no more."""
+    """Who shall be called for which flow. `target`: a number as it was written, or a `sip:` address. `ring_seconds`
+    None: as the flow says. `billing_device` is recorded, and no more."""
 
     flow_id: str
     target: str
-    caller_number: str | None = None
     ring_seconds: float | None = None
     billing_device: str | None = None
 
@@ -27,7 +26,7 @@ class CallWish:
             session_id=session_id,
             purpose=Purpose.CALL,
             target=self.target,
-            caller_number=self.caller_number or "",
+            caller_number="",
             caller_name="",
             ring_seconds=self.ring_seconds or usual_ring_seconds,
         )

@@ -63,14 +63,14 @@ class FlowBook:
             phone_numbers.as_sent(heard, flow.number_format),
         )
 
-    def calling(self, flow_id: str, called: str, caller: str | None) -> FlowFound | None:
-        """The flow of this id, about to call somebody, from `caller` or its own first number; "" when it has none.
-        None: there is no such flow."""
+    def calling(self, flow_id: str, called: str) -> FlowFound | None:
+        """The flow of this id, about to call somebody from its own first number; "" when it has none. None: there is
+        no such flow."""
         flow = self._by_id.get(flow_id)
         if flow is None:
             return None
         own = next((number for number in flow.numbers if number != EVERY_OTHER), "")
-        return FlowFound(flow, as_sent(called, flow), as_sent(caller or own, flow))
+        return FlowFound(flow, as_sent(called, flow), as_sent(own, flow))
 
     def _owner(self, called: str, country: str | None) -> tuple[Flow, str] | None:
         if country is not None:

@@ -22,7 +22,7 @@ from offhook.app_links.websocket import WebSocketLink
 from offhook.calls.call_log import CallWatcher, LogSink, LogWriter
 from offhook.calls.call_register import CallRegister
 from offhook.calls.dial_routes import DialRoutes
-from offhook.calls.flow import Calling, Dialled, Flow
+from offhook.calls.flow import CallOfFlow, Flow
 from offhook.calls.heartbeat import Heartbeat
 from offhook.calls.media_link import MediaLink, ProcessMediaLink
 from offhook.calls.placed_leg import WayOut
@@ -35,7 +35,7 @@ from offhook.service.call_log_keeper import CallLogKeeper
 from offhook.service.codecs_by_load import CodecsByLoad
 from offhook.service.dial_plan import DialPlan
 from offhook.service.engine_names import engine_named
-from offhook.service.flow_book import FlowBook
+from offhook.service.flow_book import FlowBook, FlowFound
 from offhook.service.flow_terms import call_settings
 from offhook.service.prompt_fetch import PromptFetch
 from offhook.service.setting_types import SipDomain
@@ -405,13 +405,14 @@ class _Switchboard:
         self._book: Final = book
         self._flows: Final = flows
 
-    def find(self, called: str, caller: str | None, trunk: str | None = None) -> Dialled | None:
-        found = self._book.find(called, caller, trunk)
-        return None if found is None else Dialled(self._flows[found.flow.id], found.called, found.caller)
+    def find(self, called: str, caller: str | None, trunk: str | None = None) -> CallOfFlow | None:
+        return self._ready(self._book.find(called, caller, trunk))
 
-    def calling(self, flow_id: str, called: str, caller: str | None) -> Calling | None:
-        found = self._book.calling(flow_id, called, caller)
-        return None if found is None else Calling(self._flows[found.flow.id], found.called, found.caller)
+    def calling(self, flow_id: str, called: str) -> CallOfFlow | None:
+        return self._ready(self._book.calling(flow_id, called))
+
+    def _ready(self, found: FlowFound | None) -> CallOfFlow | None:
+        return None if found is None else CallOfFlow(self._flows[found.flow.id], found.called, found.caller)
 
 
 # --- logs
