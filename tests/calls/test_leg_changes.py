@@ -224,3 +224,41 @@ class TestItsTelephoneWantsSomebodyElse:
             await house.until(lambda: house.register.calls_in_progress() == 0)
             assert first.hung_up == "referred"
             assert placed.hung_up is not None
+
+
+class TestTheTargetOfATransfer:
+    async def test_its_telephone_may_want_somebody_else_and_the_bridge_stays(self) -> None:
+        lines = UdpLines()
+        answers = on(session_start=[{"type": "transfer", "target_phone_number": "+4930123456", "timeout": 20}])
+        try:
+            async with HandHouse(answers, lines=lines) as house:
+                caller = lines.ring("caller")
+                await house.settle()
+                target = lines.placed[0]
+                target.pick_up()
+                await house.until(lambda: "TransferAnswered" in house.facts())
+                target.tell(WISH)
+                await house.settle()
+                second = lines.placed[1]
+                assert second.media == target.media
+                second.pick_up()
+                await house.tick()
+                assert target.told == [180, 200]
+                third = lines.ring("third", replaces=second)
+                await house.tick()
+                assert (third.media, second.hung_up) == (target.media, "replaced")
+                for _ in range(30):
+                    caller.say(12000)
+                    third.say(9000)
+                    await house.tick()
+                assert is_loud(third)
+                assert is_loud(caller)
+                assert "TransferEnded" not in house.facts()
+                third.leave()
+                await house.until(lambda: house.register.calls_in_progress() == 0)
+                assert caller.hung_up is not None
+                assert house.link.rows_open == 0
+                assert house.out == []
+                assert house.events() == ["session_start", "session_end"]
+        finally:
+            lines.close()

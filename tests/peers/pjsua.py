@@ -51,6 +51,8 @@ class Pjsua:
         self.folder: Final = folder
         self.user: Final = user
         self._rate: Final = rate
+        rtp = free_port() & ~1
+        self.rtp_ports: Final = range(rtp, rtp + 8)
         self._settings: Final = {
             "folder": str(folder),
             "source": str(source) if source else "",
@@ -65,7 +67,7 @@ class Pjsua:
             "registrar": registrar,
             "session_seconds": session_seconds,
             "reliable": reliable,
-            "rtp_port": free_port() & ~1,
+            "rtp_port": rtp,
         }
         self._events: Final[list[Event]] = []
         self._taken = 0
