@@ -20,7 +20,8 @@ class CarrierApi(Watching):
     Args:
         public_url: what stands before the paths of the service's addresses.
         token: signs questions, as Twilio does.
-        status: of the answer to every request; nothing happens unless it is 200.
+        status: of the answer to every request. With 404 the caller has hung up, and his stream has said so; nothing
+            happens with others than 200.
     """
 
     def __init__(self, public_url: str, token: str, *, status: int = 200) -> None:
@@ -58,8 +59,10 @@ class CarrierApi(Watching):
     async def _requested(self, request: web.Request) -> web.Response:
         form = {name: str(value) for name, value in (await request.post()).items()}
         self.requests.append((request.path, form, request.headers["Authorization"]))
+        assert self.call is not None
+        if self._status == 404:
+            await self.call.stop()
         if self._status == 200 and "Url" in form:
-            assert self.call is not None
             self.call.send_event("stop", {"accountSid": "AC1", "callSid": self.call.call_sid})
             answer = await self.ask(form["Url"])
             assert answer.verbs == ["Dial"], answer.document

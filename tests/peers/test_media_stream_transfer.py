@@ -114,6 +114,7 @@ async def test_a_caller_who_reaches_nobody_comes_back(serve: "Serves", status: s
         answer = await api.over(status)
         assert answer.verbs == ["Connect", "Redirect"]
         assert app.ledger.types == ["session_start"]
+        await call.cut()
         await call.stream(answer.stream.attrib["url"], answer.parameters)
         again = await app.ledger.until("session_start", 2)
         assert again["transfer_failed"]["cause"] == cause
@@ -132,6 +133,7 @@ async def test_a_failed_transfer_without_a_timeout_ends_the_call(serve: "Serves"
     async with CarrierApi(PUBLIC, TOKEN) as api, answering(transfer()) as app, called(serve, app, api) as (_, call):
         await api.until_dialled()
         answer = await api.over("busy")
+        await call.cut()
         await call.stream(answer.stream.attrib["url"], answer.parameters)
         await app.ledger.until("session_end")
         await api.until(lambda: len(api.requests) == 2)

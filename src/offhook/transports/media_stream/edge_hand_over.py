@@ -84,14 +84,14 @@ class HandOvers:
         )
 
     def told(self, call: CallKey, fields: Mapping[str, str]) -> None:
-        """How the number that was called is doing."""
-        if call in self._orders and fields.get("CallStatus") in IN_PROGRESS:
+        """How the number that was called is doing; the edge that asked for it may have been another one."""
+        if fields.get("CallStatus") in IN_PROGRESS:
             self._link.send(CallHandedOver(call, answered=True))
 
     def over(self, call: CallKey, fields: Mapping[str, str]) -> bool:
         """It is over with the number that was called. Gives whether it is over with the caller, too; else he is to be
         streamed again."""
-        known = self._orders.pop(call, None) is not None
+        self._orders.pop(call, None)
         status = fields.get("DialCallStatus", "")
         if status in REACHED:
             self._link.send(CallHandedOver(call, answered=True))
@@ -99,8 +99,7 @@ class HandOvers:
         if fields.get("CallStatus") in OVER:
             self._link.send(CallerGone(call))
             return True
-        if known:
-            self._link.send(CallHandedOver(call, answered=False, sip_code=SIP_CODES.get(status)))
+        self._link.send(CallHandedOver(call, answered=False, sip_code=SIP_CODES.get(status)))
         return False
 
     def forget(self, call: CallKey) -> None:
