@@ -13,6 +13,7 @@ import pytest
 from offhook.audio.g711 import decode_alaw, decode_ulaw, encode_alaw, encode_ulaw
 from offhook.media.g722 import G722Rows
 from offhook.media.messages import Codec, Command, MediaTerms, OpenRow, QueueAudio, RowFact, SetLoop
+from offhook.media.opus import OpusEncoders
 from offhook.media.shared_audio import SharedLoops, SharedTable, TableShape, write_ring
 from offhook.media.worker import Arrived, SharedAudio, Worker
 
@@ -20,7 +21,7 @@ Samples: TypeAlias = npt.NDArray[np.int16]
 Floats: TypeAlias = npt.NDArray[np.float32]
 Rows: TypeAlias = npt.NDArray[np.intp]
 
-PAYLOAD_TYPES = {Codec.PCMU: 0, Codec.PCMA: 8, Codec.L16: 97, Codec.G722: 9}
+PAYLOAD_TYPES = {Codec.PCMU: 0, Codec.PCMA: 8, Codec.L16: 97, Codec.G722: 9, Codec.OPUS: 111}
 EVENTS = 101
 
 
@@ -66,6 +67,7 @@ class Peer:
         self.timestamp = 4_294_960_000
         self.address: tuple[str, int] | None = None if to is None else sock.getsockname()
         self.g722 = G722Rows()
+        self.opus = OpusEncoders()
 
     def raw(self, datagram: bytes) -> None:
         """Send anything at all."""
@@ -86,6 +88,8 @@ class Peer:
                 payload = samples.astype(">i2").tobytes()
             case Codec.G722:
                 payload = self.g722.encode(0, samples).tobytes()
+            case Codec.OPUS:
+                payload = self.opus.encode(0, samples).tobytes()
         packet = rtp(PAYLOAD_TYPES[codec], self.sequence, self.timestamp, self.ssrc, payload)
         self.sequence = (self.sequence + 1) & 0xFFFF
         self.timestamp = (self.timestamp + len(samples) * codec.clock // codec.rate) & 0xFFFFFFFF

@@ -83,6 +83,7 @@ class Baresip:
         modules: further modules, such as `srtp.so`.
         account: further parameters of its account, such as `mediaenc=srtp-mand`.
         answers: how it takes calls: `auto` at once, `manual` when told so.
+        config: further lines of its configuration.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Baresip:
         modules: Sequence[str] = (),
         account: str = "",
         answers: str = "auto",
+        config: Sequence[str] = (),
     ) -> None:
         if shutil.which("baresip") is None:
             raise RuntimeError("baresip is missing. Remedy: apt-get install baresip-core")
@@ -127,7 +129,7 @@ class Baresip:
                 rtp_last=rtp + 3,
                 control_port=self._control,
                 folder=folder,
-                modules_more="".join(f"module {name}\n" for name in modules),
+                modules_more="".join(f"{line}\n" for line in (*(f"module {name}" for name in modules), *config)),
             )
         )
         (folder / "accounts").write_text(

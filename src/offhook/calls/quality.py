@@ -38,6 +38,7 @@ IMPAIRMENTS: Final = {
     Codec.PCMA: Impairment(_NARROWBAND, 0, 25.1),
     Codec.G722: Impairment(_WIDEBAND, 13, 4.3),  # its robustness is that of a codec without concealment
     Codec.L16: Impairment(_WIDEBAND, 0, 4.3),
+    Codec.OPUS: Impairment(_WIDEBAND, 13, 4.3),  # G.113 does not list it: taken for no better than G.722
 }
 
 

@@ -16,7 +16,7 @@ from offhook.calls.quality import LineQuality
 from offhook.calls.rtcp_packets import LARGEST_PACKET
 from offhook.calls.rtcp_session import Counted, FarEnd, RtcpSession
 from offhook.media.clock import unix_now_ns
-from offhook.media.messages import TICK_MS, Codec, MediaTerms
+from offhook.media.messages import TICK_MS, MediaTerms
 from offhook.media.reception import JITTER_UNIT
 from offhook.media.shared_audio import SharedTable
 from offhook.media.srtp import ControlKeys
@@ -175,12 +175,11 @@ def _keys(leg: _Leg) -> ControlKeys | None:
 
 def _counted(leg: _Leg, tick: int) -> Counted:
     codec, sent, events = leg.row.terms.codec, leg.counter("sent"), leg.counter("events_sent")
-    frame_bytes = codec.step * (2 if codec is Codec.L16 else 1)
     heard = leg.counter("peer_packets")
     return Counted(
         ssrc=leg.counter("ssrc"),
         packets=sent,
-        octets=(sent - events) * frame_bytes + events * _EVENT_BYTES,
+        octets=(sent - events) * codec.frame_bytes + events * _EVENT_BYTES,
         timestamp=(leg.counter("timestamp") + (tick - leg.counter("tick") - 1) * codec.step) & 0xFFFFFFFF,
         peer_ssrc=leg.counter("peer_ssrc") if heard else None,
         peer_first=leg.counter("peer_first"),

@@ -296,7 +296,7 @@ class CallTable:
         self._terms[row] = terms
         self._kinds[row] = kinds_by_payload_type(terms)
         self._receiving[row] = terms.receiving
-        self._out.use(row, terms.codec, terms.payload_type)
+        self._out.use(row, terms.codec, terms.payload_type, encrypted=terms.srtp is not None)
         self._secure.use(row, terms.srtp, int(self._out.ssrc[row]), int(self._out.sequence[row]))
         if not self._lock.locked[row] or row not in self._remotes:
             self._remotes[row] = numeric(terms.remote)
@@ -316,7 +316,8 @@ class CallTable:
             self._flowing[row] = True
             if row not in self._keying:
                 rows.append(row)
-                outlets.append(self._outlet(row, self._out.views[row]))
+                send, datagram = self._outlet(row, self._out.views[row])
+                outlets.append((self._out.through(row, send), datagram))
         self._outlets, self._outlet_rows = outlets, np.array(rows, np.intp)
         self._outlets_stale = False
 
@@ -343,7 +344,7 @@ class CallTable:
             terms, sequence = self._terms[row], int(self._out.sequence[row])
             timestamp, ssrc = int(self._out.timestamps(at, tick)[0]), int(self._out.ssrc[row])
             if terms.telephone_event is not None:
-                step = terms.codec.step
+                step = terms.event_clock * TICK_MS // 1000
                 event = self.keys.next_packet(row, terms.telephone_event, sequence, timestamp, ssrc, step)
                 data, digit, done = event.data, event.digit, event.done
             else:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from offhook.media.g722 import G722Rows
 from offhook.media.heard import FADE_FRAMES, Heard
+from offhook.media.opus import UNITS_A_SAMPLE, OpusDecoders, samples_in
 from offhook.media.rtp import (
     LONGEST_PACKET_MS,
     UNIT_BYTES,
@@ -44,6 +45,7 @@ class JitterBuffer:
         rows, rate = heard.shape.rows, heard.shape.rate
         self._heard: Final = heard
         self._g722: Final = G722Rows()
+        self._opus: Final = OpusDecoders()
         self._frame: Final = heard.shape.frame
         self._longest_gap: Final = rate
         self._slot_bytes: Final = rate * LONGEST_PACKET_MS // 1000 * (2 if rate == 16000 else 1)
@@ -65,6 +67,7 @@ class JitterBuffer:
     def restart(self, row: int, sequence: int, timestamp: int) -> None:
         """A stream begins with this packet; what is still there of another one is forgotten."""
         self._g722.forget(row)
+        self._opus.forget(row)
         self._slot_sequence[row * SLOTS : (row + 1) * SLOTS] = _NOTHING
         self._next[row] = sequence
         self._next_timestamp[row] = timestamp
@@ -88,6 +91,8 @@ class JitterBuffer:
             length, slot, payload = length[taken], slot[taken], payload[taken]
         heard = (kinds != Kind.OTHER) & (kinds != Kind.EVENT) & (length <= self._slot_bytes)
         heard &= length % UNIT_BYTES[kinds] == 0
+        for at in np.flatnonzero(heard & (kinds == Kind.OPUS)).tolist():
+            heard[at] = samples_in(payload[at, : length[at]].tobytes()) > 0
         self._slot_sequence[slot] = sequence
         self._slot_timestamp[slot] = timestamp
         self._slot_length[slot] = length
@@ -150,6 +155,12 @@ class JitterBuffer:
             rows, slot, kinds, timestamp = rows[audible], slot[audible], kinds[audible], timestamp[audible]
         if not len(rows):
             return
+        finer = kinds == Kind.OPUS
+        if finer.any():
+            self._hear_opus(rows[finer], slot[finer], timestamp[finer])
+            rows, slot, kinds, timestamp = rows[~finer], slot[~finer], kinds[~finer], timestamp[~finer]
+            if not len(rows):
+                return
         gap = ahead(timestamp, self._next_timestamp[rows], 32) * UNIT_SAMPLES[kinds]
         missing = gap - self._filled[rows]
         absent = (gap > 0) & (gap <= self._longest_gap) & (missing > 0)
@@ -163,6 +174,33 @@ class JitterBuffer:
             self._heard.append(rows[same], self._decode(kind, rows[same], self._payload[slot[same], :width]))
         self._next_timestamp[rows] = (timestamp + length // UNIT_BYTES[kinds]) & 0xFFFFFFFF
         self._idle[rows] = self._filled[rows] = 0
+
+    def _hear_opus(self, rows: Rows, slot: Rows, timestamp: Numbers) -> None:
+        """As `_hear`, one row after the other: packets tell by themselves how long they are, and what is missing before
+        one is made up by the row's decoder, with what the packet says about it."""
+        gap = ahead(timestamp, self._next_timestamp[rows], 32) // UNITS_A_SAMPLE
+        heard = []
+        for k, row in enumerate(rows.tolist()):
+            payload = self._payload[slot[k], : self._slot_length[slot[k]]].tobytes()
+            missing = int(gap[k] - self._filled[row])
+            if 0 < gap[k] <= self._longest_gap and missing > 0:
+                self._heard.append(rows[k : k + 1], self._made_up(row, missing, payload)[None, :])
+            heard.append(self._opus.decode(row, payload))
+        widths = np.array([len(samples) for samples in heard])
+        for width in _distinct(widths):
+            same = np.flatnonzero(widths == width)
+            self._heard.append(rows[same], np.stack([heard[k] for k in same]))
+        self._next_timestamp[rows] = (timestamp + widths * UNITS_A_SAMPLE) & 0xFFFFFFFF
+        self._idle[rows] = self._filled[rows] = 0
+
+    def _made_up(self, row: int, missing: int, following: bytes) -> Samples:
+        """`missing` samples: made up, and silence behind what is too long to be made up."""
+        most = FADE_FRAMES * self._frame
+        if missing <= most:
+            return self._opus.conceal(row, missing, following)
+        samples = np.zeros(missing, np.int16)
+        samples[:most] = self._opus.conceal(row, most)
+        return samples
 
     def _decode(self, kind: int, rows: Rows, payload: Bytes) -> Samples:
         if kind != Kind.G722:

@@ -21,21 +21,28 @@ class Codec(StrEnum):
     PCMA = "PCMA"
     L16 = "L16"
     G722 = "G722"
+    OPUS = "opus"
 
     @property
     def rate(self) -> int:
         """The sampling rate in Hz; it decides the table (narrowband or wideband) that a row lies in."""
-        return 16000 if self in {Codec.L16, Codec.G722} else 8000
+        return 16000 if self in {Codec.L16, Codec.G722, Codec.OPUS} else 8000
 
     @property
     def clock(self) -> int:
-        """The rate of RTP timestamps in Hz: that of the samples, but for G.722, whose is 8000 (RFC 3551 4.5.2)."""
-        return 8000 if self is Codec.G722 else self.rate
+        """The rate of RTP timestamps in Hz: that of the samples, but for G.722, whose is 8000 (RFC 3551 4.5.2), and for
+        Opus, whose is 48000 (RFC 7587 4.1)."""
+        return {Codec.G722: 8000, Codec.OPUS: 48000}.get(self, self.rate)
 
     @property
     def step(self) -> int:
         """How far a tick moves the RTP timestamp."""
         return self.clock * TICK_MS // 1000
+
+    @property
+    def frame_bytes(self) -> int:
+        """How long the payload of a tick is; of Opus, how long in the mean."""
+        return {Codec.L16: 640, Codec.OPUS: 80}.get(self, 160)
 
 
 SRTP_KEY_BYTES: Final = {
@@ -65,7 +72,7 @@ class MediaTerms:
     `telephone_event` is the payload type of RFC 4733 events, None when the peer has none. `sending` / `receiving`
     are seen from here: on hold, `receiving` may be False. `srtp` None: plain RTP. `inband_keys`: keys are also listened
     for in the audio, for peers that send them as tones. `rtcp`: where the peer takes RTCP, None: the port above
-    `remote`'s.
+    `remote`'s. `telephone_event_clock`: in which the peer counts how long a key is pressed, None: that of the codec.
     """
 
     codec: Codec
@@ -77,6 +84,12 @@ class MediaTerms:
     srtp: SrtpKeys | None = None
     inband_keys: bool = False
     rtcp: tuple[str, int] | None = None
+    telephone_event_clock: int | None = None
+
+    @property
+    def event_clock(self) -> int:
+        """The rate of the durations in telephone events, in Hz."""
+        return self.telephone_event_clock or self.codec.clock
 
 
 # --- commands: service process → media process

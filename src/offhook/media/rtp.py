@@ -3,6 +3,7 @@
 Numbers of 16 and 32 bits that wrap are held in int64 arrays and compared by `ahead`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from offhook.audio.g711 import ALAW_TO_LINEAR, LINEAR_TO_ALAW, LINEAR_TO_ULAW, ULAW_TO_LINEAR
 from offhook.media.g722 import G722Rows
 from offhook.media.messages import Codec, MediaTerms
+from offhook.media.opus import LARGEST_PAYLOAD, OpusEncoders
 from offhook.media.shared_audio import Rows, Samples, TableShape
 
 Bytes = npt.NDArray[np.uint8]
@@ -39,12 +41,21 @@ class Kind(IntEnum):
     L16 = 3
     EVENT = 4
     G722 = 5
+    OPUS = 6
 
 
-KIND_OF: Final = {Codec.PCMU: Kind.PCMU, Codec.PCMA: Kind.PCMA, Codec.L16: Kind.L16, Codec.G722: Kind.G722}
-# of each Kind: how many bytes, and how many samples, one unit of the timestamp is
-UNIT_BYTES: Final = np.array([1, 1, 1, 2, 1, 1])
-UNIT_SAMPLES: Final = np.array([1, 1, 1, 1, 1, 2])
+KIND_OF: Final = {
+    Codec.PCMU: Kind.PCMU,
+    Codec.PCMA: Kind.PCMA,
+    Codec.L16: Kind.L16,
+    Codec.G722: Kind.G722,
+    Codec.OPUS: Kind.OPUS,
+}
+# of each Kind: how many bytes, and how many samples, one unit of the timestamp is. Of Opus, whose packets tell by
+# themselves how long they are, three units are one sample (see jitter_buffer).
+UNIT_BYTES: Final = np.array([1, 1, 1, 2, 1, 1, 1])
+UNIT_SAMPLES: Final = np.array([1, 1, 1, 1, 1, 2, 1])
+_FIRST_WITH_MEMORY: Final = Kind.G722
 _SILENCE: Final = {Kind.PCMU: 0xFF, Kind.PCMA: 0xD5, Kind.L16: 0}
 
 
@@ -115,7 +126,8 @@ def _straighten(datagram: Bytes, size: int) -> int:
 
 
 def decode(kind: int, payload: Bytes) -> Samples:
-    """(n, bytes) payloads of one kind → (n, samples). G.722 is not for here: it has a memory (see media/g722)."""
+    """(n, bytes) payloads of one kind → (n, samples). G.722 and Opus are not for here: they have a memory (see
+    media/g722, media/opus)."""
     if kind == Kind.L16:
         return np.ascontiguousarray(payload).view(">i2").astype(np.int16)
     table = ALAW_TO_LINEAR if kind == Kind.PCMA else ULAW_TO_LINEAR
@@ -123,7 +135,7 @@ def decode(kind: int, payload: Bytes) -> Samples:
 
 
 def encode(kind: int, samples: Samples) -> Bytes:
-    """(n, samples) → (n, bytes) payloads, of any kind but G.722."""
+    """(n, samples) → (n, bytes) payloads, of any kind without a memory."""
     if kind == Kind.L16:
         return samples.astype(">i2").view(np.uint8)
     table = LINEAR_TO_ALAW if kind == Kind.PCMA else LINEAR_TO_ULAW
@@ -142,7 +154,8 @@ class OutgoingPackets:
     """The next audio packet of each row of a table: headers and payloads in one matrix, `views` to send them from.
 
     The timestamp of a packet follows the tick in which it leaves, so that it jumps by itself over ticks that were
-    missed. A frame may be written anew until it leaves; a codec with a memory (G.722) encodes it only then.
+    missed. A frame may be written anew until it leaves; a codec with a memory (G.722, Opus) encodes it only
+    then. Packets of Opus differ in length, so that they leave by `through`.
     """
 
     def __init__(self, shape: TableShape) -> None:
@@ -150,6 +163,8 @@ class OutgoingPackets:
         packet = np.dtype([*HEADER.descr, ("payload", np.uint8, (width,))])
         self._shape: Final = shape
         self._g722: Final = G722Rows()
+        self._opus: Final = OpusEncoders()
+        self._opus_lengths: Final[dict[int, int]] = {}  # with the header
         self._unencoded: Final[Samples] = np.zeros((shape.rows, shape.frame), np.int16)
         self._packets: Final = np.zeros(shape.rows, packet)
         self._packets["bits"] = _VERSION
@@ -169,17 +184,23 @@ class OutgoingPackets:
     def open(self, row: int, codec: Codec, ssrc: int, sequence: int, timestamp: int, first_tick: int) -> None:
         """Begin a stream with these values in the packet of `first_tick`."""
         self._g722.forget(row)
+        self._opus.forget(row)
         self.step[row] = codec.step
         self.ssrc[row] = self._packets["ssrc"][row] = ssrc & 0xFFFFFFFF
         self.sequence[row] = self._packets["sequence"][row] = sequence & 0xFFFF
         self._origin[row] = timestamp - first_tick * codec.step
         self.mark(np.array([row]))
 
-    def use(self, row: int, codec: Codec, payload_type: int) -> None:
+    def use(self, row: int, codec: Codec, payload_type: int, *, encrypted: bool = False) -> None:
         """Write this codec from the next frame on."""
         kind = KIND_OF[codec]
         self.kind[row], self.step[row] = kind, codec.step
         payload = self._shape.frame // int(UNIT_SAMPLES[kind]) * int(UNIT_BYTES[kind])
+        self._opus_lengths.pop(row, None)
+        if kind == Kind.OPUS:
+            payload = LARGEST_PAYLOAD
+            self._opus.use(row, constant=encrypted)
+            self._opus_lengths[row] = HEADER_BYTES
         self.views[row] = self._view(row, HEADER_BYTES + payload)
         self._payload_type[row] = payload_type & 0x7F
         self._packets["type"][row] = payload_type & 0x7F | (_MARKER if self._marked[row] else 0)
@@ -197,14 +218,27 @@ class OutgoingPackets:
     def stamp(self, rows: Rows, tick: int) -> None:
         """Make the packets what leaves in this tick: once for each, since codecs with a memory encode here."""
         self._packets["timestamp"][rows] = self.timestamps(rows, tick)
-        for row in rows[self.kind[rows] == Kind.G722].tolist():
-            codes = self._g722.encode(row, self._unencoded[row])
+        for row in rows[self.kind[rows] >= _FIRST_WITH_MEMORY].tolist():
+            codes = self._encode_next(row, self._unencoded[row])
             self._payload[row, : len(codes)] = codes
+            if row in self._opus_lengths:
+                self._opus_lengths[row] = HEADER_BYTES + len(codes)
+
+    def through(self, row: int, send: Callable[..., object]) -> Callable[..., object]:
+        """The way by which this row's prepared packets leave, for those whose length changes."""
+        if row not in self._opus_lengths:
+            return send
+        lengths = self._opus_lengths
+
+        def send_as_long_as_it_is(data: memoryview, *remote: object) -> object:
+            return send(data[: lengths[row]], *remote)
+
+        return send_as_long_as_it_is
 
     def encode_one(self, row: int, samples: Samples) -> bytes:
         """(samples of 20 ms,) as a payload of the row's stream, in place of its prepared frame."""
-        if self.kind[row] == Kind.G722:
-            return self._g722.encode(row, samples).tobytes()
+        if self.kind[row] >= _FIRST_WITH_MEMORY:
+            return self._encode_next(row, samples).tobytes()
         return encode(int(self.kind[row]), samples[None, :]).tobytes()
 
     def advance(self, rows: Rows) -> None:
@@ -226,7 +260,7 @@ class OutgoingPackets:
         rows = rows[~self._silent[rows]]
         for kind in np.unique(self.kind[rows]):
             of_kind = rows[self.kind[rows] == kind]
-            if kind == Kind.G722:
+            if kind >= _FIRST_WITH_MEMORY:
                 self._unencoded[of_kind] = 0
             else:
                 self._payload[of_kind] = _SILENCE[Kind(kind)]
@@ -237,13 +271,16 @@ class OutgoingPackets:
         kinds = self.kind[rows]
         for kind in np.unique(kinds):
             of_kind = kinds == kind
-            if kind == Kind.G722:
+            if kind >= _FIRST_WITH_MEMORY:
                 self._unencoded[rows[of_kind]] = frames[of_kind]
             elif of_kind.all():
                 self._payload[rows] = encode(int(kind), frames)
             else:
                 self._payload[rows[of_kind]] = encode(int(kind), frames[of_kind])
         self._silent[rows] = False
+
+    def _encode_next(self, row: int, samples: Samples) -> Bytes:
+        return (self._g722 if self.kind[row] == Kind.G722 else self._opus).encode(row, samples)
 
     def _view(self, row: int, length: int) -> memoryview:
         return self._flat[row * self._size : row * self._size + length]

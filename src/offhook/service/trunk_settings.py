@@ -74,7 +74,7 @@ class Trunk(Section):
     """The domain of the number that calls show, where the carrier wants another one than its own."""
     asserts_identity: bool = False
     """Send the number that calls show as P-Asserted-Identity too (RFC 3325), for carriers that take it from there."""
-    codecs: Annotated[Listed[Literal["G722", "PCMU", "PCMA"]], Field(min_length=1)] | None = None
+    codecs: Annotated[Listed[Literal["opus", "G722", "PCMU", "PCMA"]], Field(min_length=1)] | None = None
     """What calls by it are offered in. None: `sip.codecs`."""
     keys: Literal["rfc4733", "inband"] = "rfc4733"
     """How callers' keys come: `rfc4733` as telephone events, or as tones from who offers no events; `inband` as tones,

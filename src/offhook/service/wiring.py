@@ -42,6 +42,7 @@ from offhook.service.setting_types import SipDomain
 from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Limits, Settings, Sip, Speech
 from offhook.service.settings import Flow as FlowSettings
 from offhook.service.sip_servers import own_certificate
+from offhook.service.spoken_codecs import spoken_codecs
 from offhook.service.trunk_settings import Trunk
 from offhook.service.while_it_rings import while_it_rings
 from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
@@ -163,7 +164,7 @@ async def sip_listeners(settings: Settings, link: MediaLink) -> list[SipListener
                 for user in settings.users
             ],
             max_calls=settings.limits.max_calls + SPARE_SIP_CALLS,
-            codecs=CodecsByLoad(settings.sip.codecs, link, settings.limits.max_wideband_calls),
+            codecs=CodecsByLoad(spoken_codecs(settings.sip.codecs), link, settings.limits.max_wideband_calls),
             srtp=SrtpRules(
                 Srtp(settings.sip.srtp),
                 {trunk.name: Srtp(trunk.srtp) for trunk in settings.trunks if trunk.srtp is not None},
@@ -187,7 +188,7 @@ def _sip_trunk(trunk: Trunk, where: SipDomain, sip: Sip) -> SipTrunk:
         auth_username=trunk.auth_username,
         password=trunk.password,
         from_domain=trunk.from_domain,
-        codecs=tuple(Codec(name) for name in (trunk.codecs or sip.codecs)),
+        codecs=spoken_codecs(trunk.codecs or sip.codecs),
         follow_redirects=trunk.follow_redirects,
         session_seconds=trunk.session_seconds,
         asserts_identity=trunk.asserts_identity,

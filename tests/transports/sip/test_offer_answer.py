@@ -231,6 +231,77 @@ class TestRenegotiation:
         assert (video.port, audio.formats[0]) == (0, "8")
 
 
+class TestOpus:
+    """RFC 7587 7: 48000 Hz and two channels are written, whatever is coded."""
+
+    SPOKEN = (Codec.OPUS, Codec.G722, Codec.PCMU)
+    OFFER = ("m=audio 5000 RTP/AVP 0 96 9 97 98", "a=rtpmap:96 opus/48000/2")
+    EVENTS = ("a=rtpmap:97 telephone-event/8000", "a=rtpmap:98 telephone-event/48000")
+
+    def taken(self, *lines: str) -> MediaSession:
+        session = MediaSession(self.SPOKEN)
+        session.address = ("198.51.100.1", 4000)
+        session.take_offer(offer_of(*lines))
+        return session
+
+    def test_it_is_answered_under_the_callers_number_with_events_of_its_clock(self) -> None:
+        session = self.taken(*self.OFFER, *self.EVENTS)
+        assert (session.terms.codec, session.terms.payload_type) == (Codec.OPUS, 96)
+        assert (session.terms.telephone_event, session.terms.event_clock) == (98, 48000)
+        answer = session.answer().decode()
+        assert "m=audio 4000 RTP/AVP 96 98\r\n" in answer
+        assert "a=rtpmap:96 opus/48000/2\r\na=rtpmap:98 telephone-event/48000\r\n" in answer
+        [parameters] = [line for line in answer.splitlines() if line.startswith("a=fmtp:96 ")]
+        assert set(parameters.partition(" ")[2].split(";")) >= {"useinbandfec=1", "maxplaybackrate=16000", "stereo=0"}
+
+    def test_a_caller_who_counts_keys_at_8000_hz_only_is_answered_so(self) -> None:
+        session = self.taken(*self.OFFER, self.EVENTS[0])
+        assert (session.terms.codec, session.terms.telephone_event, session.terms.event_clock) == (Codec.OPUS, 97, 8000)
+        assert "a=rtpmap:97 telephone-event/8000\r\n" in session.answer().decode()
+
+    def test_a_caller_who_takes_g711_has_events_of_that_clock(self) -> None:
+        session = MediaSession((Codec.PCMU, Codec.OPUS))
+        session.take_offer(offer_of(*self.OFFER, *self.EVENTS))
+        assert (session.terms.codec, session.terms.telephone_event, session.terms.event_clock) == (Codec.PCMU, 97, 8000)
+
+    def test_who_does_not_speak_it_here_gets_another_codec(self) -> None:
+        assert taken(*self.OFFER).terms.codec is Codec.G722
+
+    @pytest.mark.parametrize("rtpmap", ["opus/8000", "opus/abc/2", "opus"])
+    def test_another_clock_is_another_codec(self, rtpmap: str) -> None:
+        assert self.taken("m=audio 5000 RTP/AVP 96 0", f"a=rtpmap:96 {rtpmap}").terms.codec is Codec.PCMU
+
+    def test_placed_calls_offer_it_with_events_of_both_clocks(self) -> None:
+        session = placed(*self.SPOKEN)
+        assert offered_by(session) == ("111", "9", "0", "101", "102")
+        offer = session.offer().decode()
+        assert "a=rtpmap:111 opus/48000/2\r\n" in offer
+        assert "a=rtpmap:102 telephone-event/48000\r\n" in offer
+        session.take_answer(offer_of("m=audio 5000 RTP/AVP 111 101", *_events(101, 8000), "a=rtpmap:111 opus/48000/2"))
+        assert (session.terms.codec, session.terms.telephone_event, session.terms.event_clock) == (
+            Codec.OPUS,
+            101,
+            8000,
+        )
+
+    def test_offers_in_a_call_keep_the_numbers_and_give_none_twice(self) -> None:
+        session = self.taken("m=audio 5000 RTP/AVP 102 111", "a=rtpmap:102 opus/48000/2", *_events(111, 48000))
+        [audio] = parse_session_description(session.offer()).media
+        assert audio.formats == ("102", "9", "101", "111")
+        clash = self.taken("m=audio 5000 RTP/AVP 101", "a=rtpmap:101 opus/48000/2")
+        [audio] = parse_session_description(clash.offer()).media
+        assert audio.formats == ("101", "9", "96", "102")
+
+    def test_a_codec_may_change_to_it_in_a_wideband_call(self) -> None:
+        session = self.taken("m=audio 5000 RTP/AVP 9")
+        session.take_offer(offer_of("m=audio 5000 RTP/AVP 120", "a=rtpmap:120 OPUS/48000/2"))
+        assert (session.terms.codec, session.terms.payload_type) == (Codec.OPUS, 120)
+
+
+def _events(number: int, clock: int) -> list[str]:
+    return [f"a=rtpmap:{number} telephone-event/{clock}"]
+
+
 class TestPlacedCalls:
     @pytest.mark.parametrize(
         ("answered", "codec", "payload_type"),

@@ -37,7 +37,7 @@ def test_media_lines_and_what_belongs_to_them() -> None:
     assert described.origin == Origin("alice", "2890844526", "99999999999999999999", "192.0.2.7")
     assert (audio.kind, audio.port, audio.formats) == ("audio", 49170, ("0", "96", "101"))
     assert audio.mapped("0") == RtpMap("PCMU", 8000)
-    assert audio.mapped("96") == RtpMap("OPUS", 48000)
+    assert audio.mapped("96") == RtpMap("OPUS", 48000, 2)
     assert audio.attributes == (("fmtp", "101 0-15"),)
     assert described.connection_of(audio) == "2001:db8::1"
     assert described.connection_of(video) == "192.0.2.7"

@@ -16,6 +16,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from offhook.errors import ExtraMissing, OffhookError, SettingsInvalid
+from offhook.media import opus
+from offhook.media.messages import Codec
 from offhook.service.allowed_sources import trunk_networks
 from offhook.service.commands.options import CheckOptions
 from offhook.service.commands.terminal import Terminal
@@ -27,6 +29,7 @@ from offhook.service.setting_types import HostPort, SipDomain
 from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Flow, Settings, Sip
 from offhook.service.settings_file import load
 from offhook.service.sip_servers import own_certificate, servers_of
+from offhook.service.spoken_codecs import without_library
 from offhook.service.trunk_settings import Trunk
 
 # Each engine's library, and the extra that brings it.
@@ -72,6 +75,9 @@ def here(settings: Settings, *, bind: bool) -> list[Finding]:
     findings += (_tried(f"trunk[{trunk.name}]", partial(_trunk, trunk)) for trunk in settings.trunks if trunk.hosts)
     for flow in settings.flows:
         findings += (_tried(f"flow[{flow.id}].{kind}", engine) for kind, engine in _engines(settings, flow))
+    named = (settings.sip.codecs, *(trunk.codecs or () for trunk in settings.trunks))
+    if any(Codec.OPUS in codecs for codecs in named):
+        findings.append(_tried("sip.codecs", partial(_opus, named)))
     if settings.sip.tls_certificate is not None:
         findings.append(_tried("sip.tls_certificate", partial(_certificate, settings.sip)))
     folder = settings.storage.call_logs
@@ -127,6 +133,12 @@ def _open_files(settings: Settings) -> str:
 
 def _trunk(trunk: Trunk) -> str:
     return "calls come from " + ", ".join(str(network) for network in dict.fromkeys(trunk_networks(trunk)))
+
+
+def _opus(named: Iterable[Iterable[str]]) -> str:
+    if without_library(*named):
+        raise SettingsInvalid("opus is named, and libopus is not installed.", remedy=opus.REMEDY)
+    return "libopus is here"
 
 
 def _certificate(sip: Sip) -> str:

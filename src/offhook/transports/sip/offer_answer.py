@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from offhook.media.messages import Codec, MediaTerms, SrtpKeys
+from offhook.transports.sip.audio_formats import accepted_formats, offered_formats, own_number
 from offhook.transports.sip.sdes import Crypto, Srtp, cryptos_in, new_crypto, offered_cryptos
 from offhook.transports.sip.session_description import (
     Direction,
     MediaDescription,
     Origin,
-    RtpMap,
     SdpInvalid,
     SessionDescription,
     literal_address,
@@ -31,10 +31,10 @@ PTIME_MS: Final = 20
 PLAIN_PROTOCOLS: Final = frozenset({"RTP/AVP", "RTP/AVPF"})
 SECURE_PROTOCOLS: Final = frozenset({"RTP/SAVP", "RTP/SAVPF"})
 CODECS: Final = (Codec.G722, Codec.PCMU, Codec.PCMA)
-"""What can be spoken here, in the order of preference that holds where none is set."""
-OWN_TELEPHONE_EVENT: Final = 101
-_CLOCK: Final = 8000
-_STATIC: Final = {Codec.PCMU: 0, Codec.PCMA: 8, Codec.G722: 9}
+"""What is spoken here where nothing is set, in the order of preference. Opus is not in it: the library may be missing,
+and it costs more."""
+_USUAL_EVENT_CLOCK: Final = 8000
+"""Many telephones have no other one, also beside Opus."""
 
 
 class NotAcceptable(ValueError):
@@ -96,7 +96,7 @@ class MediaSession:
         if self.agreed:
             return self.agreed.terms
         first = self._offered_codecs()[0]
-        return MediaTerms(codec=first, payload_type=_STATIC[first])
+        return MediaTerms(codec=first, payload_type=own_number(first))
 
     def take_offer(self, body: bytes) -> None:
         """Agree to an offer. Raises NotAcceptable, and nothing has changed."""
@@ -131,18 +131,16 @@ class MediaSession:
         self.offer_pending = True
         self._asked, self._asked_keys = tuple(self._offered_codecs()), self._keys_to_offer()
         port = self.address[1]
-        maps = [(str(_STATIC[codec]), RtpMap(codec.value, _CLOCK)) for codec in self._asked]
-        event = str(self.terms.telephone_event or OWN_TELEPHONE_EVENT)
-        maps.append((event, RtpMap("TELEPHONE-EVENT", _CLOCK)))
+        formats = offered_formats(self._asked, self.agreed.terms if self.agreed else None)
         audio = MediaDescription(
             kind="audio",
             port=port,
             protocol="RTP/SAVP" if self._offers_nothing_else() else "RTP/AVP",
-            formats=tuple(name for name, _ in maps),
+            formats=formats.names,
             direction=Direction.SENDRECV,
-            rtpmaps=tuple(maps),
+            rtpmaps=formats.maps,
             attributes=(
-                ("fmtp", f"{event} 0-15"),
+                *formats.parameters,
                 ("ptime", str(PTIME_MS)),
                 *(("crypto", str(each)) for each in self._asked_keys),
             ),
@@ -252,11 +250,8 @@ class MediaSession:
         if line.port == 0:
             return _rejected(line)
         port = self.address[1]
-        maps = [(str(terms.payload_type), RtpMap(terms.codec.value, _CLOCK))]
-        attributes: list[tuple[str, str | None]] = []
-        if terms.telephone_event is not None:
-            maps.append((str(terms.telephone_event), RtpMap("TELEPHONE-EVENT", _CLOCK)))
-            attributes.append(("fmtp", f"{terms.telephone_event} 0-15"))
+        formats = accepted_formats(terms)
+        attributes: list[tuple[str, str | None]] = list(formats.parameters)
         attributes.append(("ptime", str(PTIME_MS)))
         if self.agreed is not None and self.agreed.crypto is not None:
             attributes.append(("crypto", str(self.agreed.crypto)))
@@ -264,9 +259,9 @@ class MediaSession:
             kind="audio",
             port=port,
             protocol=line.protocol,
-            formats=tuple(name for name, _ in maps),
+            formats=formats.names,
             direction=self._answered_direction(),
-            rtpmaps=tuple(maps),
+            rtpmaps=formats.maps,
             attributes=tuple(attributes),
         )
 
@@ -302,22 +297,25 @@ def _encrypted(line: MediaDescription) -> bool:
 def _terms(
     theirs: SessionDescription, line: MediaDescription, spoken: Sequence[Codec], *, answer: bool
 ) -> MediaTerms | None:
-    by_name = {codec.value: codec for codec in spoken}
+    by_name = {codec.value.upper(): codec for codec in spoken}
     usable: list[tuple[Codec, int]] = []
-    telephone_event: int | None = None
+    events: dict[int, int] = {}  # by their clock
     for name in line.formats:
         rtpmap = line.mapped(name)
-        if rtpmap is None or rtpmap.clock != _CLOCK or not (name.isascii() and name.isdigit() and int(name[:4]) < 128):
+        if rtpmap is None or not (name.isascii() and name.isdigit() and int(name[:4]) < 128):
             continue
-        if rtpmap.encoding in by_name:
-            usable.append((by_name[rtpmap.encoding], int(name)))
-        elif telephone_event is None and rtpmap.encoding == "TELEPHONE-EVENT":
-            telephone_event = int(name)
+        codec = by_name.get(rtpmap.encoding)
+        if codec is not None and rtpmap.clock == codec.clock:
+            usable.append((codec, int(name)))
+        elif rtpmap.encoding == "TELEPHONE-EVENT":
+            events.setdefault(rtpmap.clock, int(name))
     if not usable:
         return None
     offered = {codec for codec, _ in usable}
     rate = usable[0][0].rate if answer else next(codec.rate for codec in spoken if codec in offered)
     chosen = next((codec, payload_type) for codec, payload_type in usable if codec.rate == rate)
+    event_clock = next((clock for clock in (chosen[0].clock, _USUAL_EVENT_CLOCK) if clock in events), None)
+    telephone_event = None if event_clock is None else events[event_clock]
     host = literal_address(theirs.connection_of(line))
     direction = theirs.direction_of(line)
     connection = theirs.connection_of(line)
@@ -331,6 +329,7 @@ def _terms(
         receiving=direction.sends and line.port > 0,
         inband_keys=telephone_event is None,  # as tones, then
         rtcp=parse_rtcp_address(line, host),
+        telephone_event_clock=None if event_clock == chosen[0].clock else event_clock,
     )
 
 

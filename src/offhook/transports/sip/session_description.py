@@ -41,10 +41,11 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RtpMap:
-    """`a=rtpmap`: encoding in upper case, clock in Hz."""
+    """`a=rtpmap`: encoding, read in upper case, and clock in Hz."""
 
     encoding: str
     clock: int
+    channels: int = 1
 
 
 STATIC_PAYLOADS: Final = {"0": RtpMap("PCMU", 8000), "8": RtpMap("PCMA", 8000), "9": RtpMap("G722", 8000)}
@@ -197,9 +198,10 @@ def _parse_media(section: list[tuple[str, str]]) -> MediaDescription:
 def _parse_rtpmap(value: str) -> tuple[str, RtpMap]:
     payload_format, _, mapping = value.strip().partition(" ")
     encoding, _, rest = mapping.strip().partition("/")
-    clock = rest.partition("/")[0].strip()
+    clock, _, channels = (each.strip() for each in rest.partition("/"))
     known = clock.isascii() and clock.isdigit() and len(clock) < 8
-    return payload_format, RtpMap(encoding.strip().upper(), int(clock) if known else 0)
+    several = channels.isascii() and channels.isdigit() and len(channels) < 3
+    return payload_format, RtpMap(encoding.strip().upper(), int(clock) if known else 0, int(channels) if several else 1)
 
 
 def _net_address(address: str) -> str:
@@ -212,7 +214,8 @@ def _media_lines(media: MediaDescription) -> list[str]:
         lines.append(f"c={_net_address(media.connection)}")
     for name, rtpmap in media.rtpmaps:
         encoding = rtpmap.encoding.lower() if rtpmap.encoding == "TELEPHONE-EVENT" else rtpmap.encoding
-        lines.append(f"a=rtpmap:{name} {encoding}/{rtpmap.clock}")
+        channels = "" if rtpmap.channels == 1 else f"/{rtpmap.channels}"
+        lines.append(f"a=rtpmap:{name} {encoding}/{rtpmap.clock}{channels}")
     lines += [f"a={name}" if value is None else f"a={name}:{value}" for name, value in media.attributes]
     if media.direction:
         lines.append(f"a={media.direction}")
