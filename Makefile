@@ -9,7 +9,7 @@ PYTHON := $(shell for candidate in python3.13 python3.12 python3.11 python3; do 
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 5
 WORKERS ?= 2
 PEERS_WORKERS ?= 3
-BENCHES := media_clock media_stream scanners sip_loss
+BENCHES := media_clock media_stream scanners sip_loss load
 CODE := src tests examples bench .ci/check_links.py
 
 demo: $(VENV)/.installed
@@ -37,7 +37,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.installed-dev
-	@set -e; for name in $(BENCHES); do echo "== $$name"; $(BIN)/python "bench/$$name.py"; done
+	@set -e; for name in $(BENCHES); do echo "== $$name"; if [ -d "bench/$$name" ]; then $(BIN)/python "bench/$$name"; else $(BIN)/python "bench/$$name.py"; fi; done
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m offhook.protocol.json_schema docs/reference
