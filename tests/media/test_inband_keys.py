@@ -98,8 +98,9 @@ def test_whatever_q_24_asks_for_is_found(
 
 
 @settings(max_examples=150, deadline=None)
-@given(digit=st.sampled_from(KEYPAD), ms=st.integers(1, 23), begin=st.integers(0, 159), again=st.integers(100, 300))
+@given(digit=st.sampled_from(KEYPAD), ms=st.integers(1, 20), begin=st.integers(0, 159), again=st.integers(100, 300))
 def test_what_is_too_short_is_no_press(digit: str, ms: int, begin: int, again: int) -> None:
+    """Q.24, table A-1: up to 20 ms (Denmark, Brazil; elsewhere 23 to 25, at the edge of which a line decides)."""
     sound = press(digit, ms)
     assert keys_in(through_a_line(np.zeros(begin, np.int16), sound, quiet(again), sound)) == ""
 

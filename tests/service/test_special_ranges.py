@@ -19,6 +19,11 @@ from offhook.service.special_ranges import special_range
         ("+19005551234", "+1900", "premium_rate"),
         ("+12129761234", "+1212976", "premium_rate"),
         ("+18765551234", "+1876", "island"),
+        ("+4911833", "+4911", "no_subscribers"),
+        ("+49116117", "+4911", "no_subscribers"),
+        ("+4910331", "+4910", "no_subscribers"),
+        ("+49191123", "+4919", "no_subscribers"),
+        ("+44118500", "+441185", "no_subscribers"),
     ],
 )
 def test_the_range_is_named_by_its_shortest_prefix(number: str, prefix: str, rule: str) -> None:
@@ -35,7 +40,7 @@ def test_a_number_of_no_known_length_is_judged_by_how_it_begins(number: str) -> 
 @pytest.mark.parametrize(
     "number",
     ["+4921155660", "+4915112345678", "+12125551234", "+14165551234", "+17875551234", "+447912345678", "+8613800138000",
-     "+8801712345678", "+886212345678", "+498001234567", "+49211556601234"],
+     "+8801712345678", "+886223456789", "+498001234567", "+49211556601234", "+492111", "+498912", "+3312345"],
 )  # fmt: skip
 def test_ordinary_numbers_are_in_no_range(number: str) -> None:
     assert special_range(number) is None

@@ -15,6 +15,7 @@ from phonenumbers import PhoneNumber, PhoneNumberType
 from offhook.calls.dial_guard import SpecialRange
 
 SATELLITE: Final = "satellite"
+NO_SUBSCRIBERS: Final = "no_subscribers"
 NORTH_AMERICA: Final = 1
 
 NETWORKS: Final = (
@@ -52,8 +53,9 @@ _TYPES: Final = {
 def special_range(number: str) -> SpecialRange | None:
     """The denied range that an E.164 number lies in; None: it is an ordinary number.
 
-    A number of no known length is taken for one of the numbers that it begins like, or that begin like it: networks
-    route by the first digits.
+    A number that begins as no subscriber's does lies in such a range too (`+49118…`: directory enquiries, which charge
+    what they like). One of no known length is taken for one of the numbers that it begins like, or that begin like it:
+    networks route by the first digits.
     """
     known = next((_BY_PREFIX[number[:n]] for n in (5, 4) if number[:n] in _BY_PREFIX), None)
     if known is not None:
@@ -64,10 +66,18 @@ def special_range(number: str) -> SpecialRange | None:
         return SpecialRange(number[:8], "premium_rate", "a premium-rate exchange (976)")
     code, national = parsed.country_code or 0, phonenumbers.national_significant_number(parsed)
     kind = _special_type(code, national)
-    if kind is None:
+    if kind is None and _type(code, national) != PhoneNumberType.UNKNOWN:
         return None
+    begin = _range_of(code, national)
+    if kind is None:
+        # Only what begins as no subscriber's number does: directory enquiries, services, codes of other carriers.
+        return (
+            SpecialRange(f"+{code}{begin}", NO_SUBSCRIBERS, "no subscriber's number, but a service's")
+            if begin != national
+            else None
+        )
     rule, what = _TYPES[kind]
-    return SpecialRange(f"+{code}{_range_of(code, national)}", rule, what)
+    return SpecialRange(f"+{code}{begin}", rule, what)
 
 
 def _special_type(code: int, national: str) -> int | None:
