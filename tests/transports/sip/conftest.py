@@ -308,13 +308,14 @@ def wire(request: pytest.FixtureRequest, desk: Desk) -> Iterator[Wire]:
 
 
 class SipFarSide:
-    """A caller over UDP, for the contract test of legs (tests/transports/test_call_leg.py)."""
+    """A caller over UDP or TCP, for the contract test of legs (tests/transports/test_call_leg.py)."""
 
     def __init__(self, listener: SipListener, wire: Wire) -> None:
         self._calls = listener.calls()
         self._wire = wire
-        self._phone = Phone(port=wire.port)
-        self._asking = Phone(port=wire.port, call_id="asking")
+        transport = wire.transport.upper()
+        self._phone = Phone(port=wire.port, transport=transport)
+        self._asking = Phone(port=wire.port, transport=transport, call_id="asking")
         self._state = "dialled"
         self._invite_branch = ""
 
@@ -361,12 +362,12 @@ class SipFarSide:
             self._state = "over"
 
 
-@pytest.fixture
-async def far_side() -> AsyncIterator[SipFarSide]:
+@pytest.fixture(params=["udp", "tcp"])
+async def far_side(request: pytest.FixtureRequest) -> AsyncIterator[SipFarSide]:
     """A caller and a listener that nobody serves but the test."""
-    listener = SipListener(["udp:127.0.0.1:0"])
+    listener = SipListener([f"{request.param}:127.0.0.1:0"])
     await listener.start()
-    wire = Wire("udp", listener.addresses[0].port)
+    wire = Wire(request.param, listener.addresses[0].port)
     yield SipFarSide(listener, wire)
     wire.close()
     await listener.stop()
