@@ -3,7 +3,7 @@
     python bench/load ramp --calls 1 5 10 --seconds 25      conversations at once, a row a number
     python bench/load rate --rate 10 --seconds 10           calls a second, each held 4 s
     python bench/load soak --calls 10 --finish 20           one conversation after the other; memory a finished call
-    python bench/load admission --calls 5 --seconds 25      twice as many are offered as are allowed
+    python bench/load admission --calls 5 --seconds 25      twice as many callers as are allowed, who dial again
 
 It starts `offhook serve`, an app and the callers, each as a process of its own; media has core 0, all others core 1.
 Memory a call is resident memory in the middle of the run less that before it, when two short calls have been and gone;
@@ -185,7 +185,6 @@ def plans(chosen: argparse.Namespace, node: Node, apps: Sequence[str]) -> list[P
     return [
         Plan(
             *(node.sip_port, numbers, prompts, count * factor, max(5, 2000 / count), chosen.seconds),
-            calls=count * factor if factor > 1 else None,
             first_call=100_000 * (number + 1),
         )
         for number, count in enumerate(chosen.calls)
