@@ -207,13 +207,27 @@ class TestItsTelephoneWantsSomebodyElse:
             await house.tick(20)
             assert is_loud(third)
 
-    async def test_whoever_leaves_meanwhile_needs_nobody_any_more(self) -> None:
+    async def test_whoever_leaves_meanwhile_is_followed_by_the_one_he_asked_for(self) -> None:
+        """Many telephones hang up as soon as their REFER is agreed to."""
         async with house_and_lines() as (house, lines):
             first, placed = await wishing(house, lines)
             first.leave()
             await house.tick(2)
-            assert placed.hung_up == "call_over"
-            assert house.register.calls_in_progress() == 0
+            assert house.register.calls_in_progress() == 1
+            placed.pick_up()
+            await house.tick(2)
+            assert "session_end" not in house.events()
+            placed.leave()
+            await house.until(lambda: house.register.calls_in_progress() == 0)
+
+    async def test_whoever_leaves_meanwhile_has_left_when_nobody_follows(self) -> None:
+        async with house_and_lines() as (house, lines):
+            first, placed = await wishing(house, lines)
+            first.leave()
+            await house.tick(2)
+            placed.leave()
+            await house.until(lambda: house.register.calls_in_progress() == 0)
+            assert house.events()[-1] == "session_end"
 
     async def test_the_end_of_the_call_is_the_end_of_all_its_legs(self) -> None:
         async with house_and_lines() as (house, lines):

@@ -62,6 +62,7 @@ class LegChanges:
         self._trying: tuple[CallLeg, PlacedLeg, asyncio.Task[None]] | None = None
         self._leaving: Final[list[tuple[int, CallLeg]]] = []
         self._placed: Final[list[PlacedLeg]] = []
+        self._gone: Callable[[], None] | None = None
 
     def take_place(self, old: CallLeg, new: CallLeg, row: Row, takes: Takes) -> bool:
         """Another call takes the place of a leg (INVITE with Replaces): it is answered on the leg's row, which `takes`
@@ -100,10 +101,14 @@ class LegChanges:
         while self._leaving and self._leaving[0][0] + LEAVES_WITHIN_TICKS <= tick:
             self._leaving.pop(0)[1].hang_up("referred")
 
-    def left(self, leg: CallLeg) -> None:
-        """This leg is over: nobody needs to be found for it any more."""
-        if self._trying is not None and self._trying[0] is leg:
-            self._give_up()
+    def left(self, leg: CallLeg, gone: Callable[[], None]) -> bool:
+        """This leg is over. True: whoever it has asked for is being called, and the call waits for him; `gone` is
+        called if he is not reached."""
+        if self._trying is None or self._trying[0] is not leg:
+            return False
+        self._note("whoever asked for it has hung up; the call waits for the one who was asked for")
+        self._gone = gone
+        return True
 
     def close(self) -> None:
         """The call is over: let go of everything."""
@@ -147,10 +152,12 @@ class LegChanges:
                 self._note(f"{placed.leg.offer.called} was not reached ({fact.cause}): the call goes on as it was")
                 leg.answer_refer(fact.sip_code or UNREACHABLE)
                 placed.release()
+                if self._gone is not None:
+                    self._gone()
                 return
             elif isinstance(fact, LegConnected):
                 break
-        self._trying = None
+        self._trying = self._gone = None
         assert isinstance(fact, LegConnected)
         self._note(f"{placed.leg.offer.called} takes the place of call {leg.offer.call_id}")
         self._link.change_terms(row.lease, fact.terms or placed.leg.offer.terms, new_peer=True)

@@ -7,6 +7,7 @@ in order, and both are logged. Whoever wants to know how a call went reads its l
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Sequence
+from functools import partial
 from typing import Final, assert_never
 
 import structlog
@@ -117,7 +118,7 @@ class LiveCall:
         self._keys: Final = KeyDoubles()
         self._over: Final = asyncio.Event()
         self._readers: Final[list[asyncio.Task[None]]] = []
-        self._words: Final = WordsOfCall(self._listening, self._settle, self.happened)
+        self._words: Final = WordsOfCall(self._sound, self.happened)
         self._apps: Final[list[AppLink]] = []
         self._out_of_turn: Final = OutOfTurn(app_answers=not settings.sends_speech_started)
         self._hands: Hands | None = None
@@ -311,8 +312,8 @@ class LiveCall:
     def _listen(self, stream: TranscriberStream) -> None:
         self._readers.append(self._words.listen(stream, self._tasks))
 
-    def _listening(self) -> TranscriberStream | None:
-        return None if self._hands is None or self._hands.sound is None else self._hands.sound.stream
+    def _sound(self) -> Sound | None:
+        return None if self._hands is None else self._hands.sound
 
     def _key(self, digit: str, way: KeyWay) -> None:
         if self._keys.is_press(digit, way, self.now):
@@ -331,10 +332,9 @@ class LiveCall:
                 case LegReferred():
                     if self._hands is not None and self._hands.transfer is not None:
                         self._hands.transfer.referred(fact)
-                case LegEnded(cause, sip_code):
-                    self._changes.left(leg)
-                    self._outcome = outcome_of(cause, sip_code, connected=self.lease is not None)
-                    self.happened(CallerHungUp(cause, sip_code))
+                case LegEnded():
+                    if not self._changes.left(leg, partial(self._over_by, fact)):
+                        self._over_by(fact)
                 case LegRinging():
                     self._note(f"it rings at {self._leg.offer.called}")
                 case LegEarlyMedia():
@@ -364,6 +364,10 @@ class LiveCall:
         self._read(self._read_leg(leg, facts))
         self.happened(CallResumed())
 
+    def _over_by(self, ended: LegEnded) -> None:
+        self._outcome = outcome_of(ended.cause, ended.sip_code, connected=self.lease is not None)
+        self.happened(CallerHungUp(ended.cause, ended.sip_code))
+
     def _connected(self, terms: MediaTerms | None) -> None:
         if self._leg_changed:
             return  # a leg that takes another one's place is on its row already
@@ -390,10 +394,6 @@ class LiveCall:
                 case _:
                     assert_never(fact)
             self._follow()
-
-    def _settle(self, turn: int) -> None:
-        if self._hands is not None and self._hands.sound is not None:
-            self._hands.sound.ear.owed.discard(turn)
 
     # --- orders
 

@@ -40,14 +40,10 @@ from offhook.transports.call_leg import (
     LegRinging,
     LegTermsChanged,
     Refers,
+    cause_of,
 )
 
 CAUSES: Final = frozenset({"no_answer", "busy", "rejected", "failed"})
-_CAUSES_BY_STATUS: Final = {
-    **dict.fromkeys((408, 480, 487), "no_answer"),
-    **dict.fromkeys((486, 600), "busy"),
-    **dict.fromkeys((403, 405, 501, 603), "rejected"),
-}
 
 
 class Far(Enum):
@@ -164,7 +160,7 @@ class TransferLeg:
         else:
             self._over(
                 f"transfer: the caller has not reached the target ({fact.sip_code})",
-                TransferFailed(_cause_of(fact.sip_code), fact.sip_code),
+                TransferFailed(cause_of(fact.sip_code), fact.sip_code),
             )
 
     def send_digit(self, digit: str) -> None:
@@ -262,8 +258,8 @@ class TransferLeg:
             case LegReferred():
                 pass  # nobody asks a target to call somebody else
             case LegEnded(cause, sip_code):
-                self._changes.left(leg)
-                self._ended(cause, sip_code)
+                if not self._changes.left(leg, lambda: self._ended(cause, sip_code)):
+                    self._ended(cause, sip_code)
             case _:
                 assert_never(fact)
 
@@ -333,8 +329,3 @@ class TransferLeg:
                 self._note(f"transfer: line: {line}")
             self._link.close(self._row.lease)
             self._row = None
-
-
-def _cause_of(status: int | None) -> str:
-    """What a status that a referred caller's side reports means (D15)."""
-    return _CAUSES_BY_STATUS.get(status or 0, "failed")

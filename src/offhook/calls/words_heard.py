@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, assert_never
 
+from offhook.calls.obey import Sound
 from offhook.conversation.inputs import FinalWords, Input, PartialWords, RecognitionFailed
 from offhook.speech.transcriber import EarFailed, TranscriberStream, WordsHeard
 
@@ -12,19 +13,12 @@ class WordsOfCall:
     """All streams of one call.
 
     Args:
-        listening: the stream that listens now.
-        settled: these were the last words of a turn.
+        sound: what the call has once it is answered: its ear, and the stream that listens now.
         happened: the call's inbox.
     """
 
-    def __init__(
-        self,
-        listening: Callable[[], TranscriberStream | None],
-        settled: Callable[[int], None],
-        happened: Callable[[Input], None],
-    ) -> None:
-        self._listening: Final = listening
-        self._settled: Final = settled
+    def __init__(self, sound: Callable[[], Sound | None], happened: Callable[[Input], None]) -> None:
+        self._sound: Final = sound
         self._happened: Final = happened
         self._streams: Final[list[TranscriberStream]] = []
 
@@ -40,16 +34,17 @@ class WordsOfCall:
 
     async def _read(self, stream: TranscriberStream) -> None:
         async for heard in stream.heard():
-            if self._listening() is not stream:
+            sound = self._sound()
+            if sound is None or sound.stream is not stream:
                 continue
             match heard:
                 case WordsHeard(turn, text, True, language):
-                    self._settled(turn)
+                    sound.ear.owed.discard(turn)
                     self._happened(FinalWords(turn, text, language))
                 case WordsHeard(turn, text):
                     self._happened(PartialWords(turn, text))
                 case EarFailed(turn, reason):
-                    self._settled(turn)
+                    sound.ear.owed.discard(turn)
                     self._happened(RecognitionFailed(turn, reason))
                 case _:
                     assert_never(heard)

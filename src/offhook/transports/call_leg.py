@@ -8,9 +8,24 @@ and says what happens to it through `facts()`. It knows nothing of flows, speech
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from offhook.media.messages import MediaTerms
+
+_BUSY: Final = frozenset({486, 600})
+_NO_ANSWER: Final = frozenset({408, 480, 487})
+_REJECTED: Final = frozenset(
+    {401, 402, 403, 405, 406, 407, 413, 414, 415, 416, 420, 421, 422, 433, 488, 603, 606, 607, 608}
+)
+
+
+def cause_of(status: int | None) -> str:
+    """What a SIP status that refuses a call of ours means to the house: `busy`, `no_answer`, `rejected` or `failed`."""
+    if status in _BUSY:
+        return "busy"
+    if status in _NO_ANSWER:
+        return "no_answer"
+    return "rejected" if status in _REJECTED else "failed"
 
 
 @dataclass(frozen=True, slots=True)

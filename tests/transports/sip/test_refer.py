@@ -48,6 +48,11 @@ class TestAskedByUs:
         assert up.statuses(sipfrag(phone, "200 OK", "terminated;reason=noresource")) == [200]
         assert up.facts == [LegReferred(succeeded=True, sip_code=200)]
 
+    def test_before_the_ack_it_waits_for_that(self, answered: "Bench", phone: "Phone") -> None:
+        assert answered.order(Refer(TARGET)) == []
+        (refer,) = requests([*answered.receive(phone.request("ACK"))], "REFER")
+        assert refer.headers.get("Refer-To") == f"<{TARGET}>"
+
     def test_a_target_that_is_busy_is_told_so(self, up: "Bench", phone: "Phone") -> None:
         (refer,) = requests([*up.order(Refer(TARGET))], "REFER")
         up.receive(phone.ok_to(refer, "202 Accepted"))

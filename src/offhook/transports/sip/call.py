@@ -30,7 +30,7 @@ from offhook.transports.sip.invite_client_transaction import InviteClientTransac
 from offhook.transports.sip.message import SipMessage, SipRequest, SipResponse
 from offhook.transports.sip.offer_answer import MediaSession, NotAcceptable
 from offhook.transports.sip.refer import NOT_NOW, Referrals
-from offhook.transports.sip.response import ALLOW, SUPPORTED, build_response, capabilities, response_hop
+from offhook.transports.sip.response import ALLOW, SUPPORTED, build_response, capabilities, response_hop, retry_soon
 from offhook.transports.sip.session_timer import SessionTimer
 from offhook.transports.sip.transaction import Key, NonInviteClientTransaction, ServerTransaction
 from offhook.transports.sip.unacknowledged import UnacknowledgedOks
@@ -62,6 +62,7 @@ class Call:
         self._refreshing: tuple[Key, int] | None = None
         self._refresh_ack: tuple[Key, Send] | None = None
         self._bye_after_ack = False
+        self._refer_after_ack: str | None = None
         self._offered_in: int | None = None
         self._referrals = Referrals()
 
@@ -96,7 +97,10 @@ class Call:
         return (*bye, *self._end(cause))
 
     def refer(self, target: str, now: Ms) -> tuple[CallEffect, ...]:
-        """REFER (RFC 3515). `LegReferred` follows."""
+        """REFER (RFC 3515), at once or when the ACK has come. `LegReferred` follows."""
+        if self.state is CallState.ANSWERED:
+            self._refer_after_ack = target
+            return ()
         asked = self._referrals.ask(self.dialog, target) if self.state is CallState.CONFIRMED else NOT_NOW
         return self._begin(asked, now) if isinstance(asked, NonInviteClientTransaction) else (Happened(self, asked),)
 
@@ -118,14 +122,16 @@ class Call:
         if self.state is CallState.ANSWERED:
             self.state = CallState.CONFIRMED
         answers = self._session.offer_pending and self._offered_in == sequence and self.state is CallState.CONFIRMED
-        return self._take_answer(ack, now) if answers else ()
+        effects = self._take_answer(ack, now) if answers else ()
+        target, self._refer_after_ack = self._refer_after_ack, None
+        return effects if target is None else (*effects, *self.refer(target, now))
 
     def requested(
         self, request: SipRequest, flow: Flow, transaction: ServerTransaction, now: Ms
     ) -> tuple[CallEffect, ...]:
         """A request within the dialog, other than ACK and CANCEL."""
         if not self.dialog.takes(request):
-            return self._reply(request, flow, transaction, 500, now, headers=_retry_soon())
+            return self._reply(request, flow, transaction, 500, now, headers=retry_soon())
         if request.method == "BYE":
             return self._take_bye(request, flow, transaction, now)
         if self.state is CallState.ENDED:
@@ -291,7 +297,7 @@ class Call:
     ) -> tuple[CallEffect, ...]:
         """RFC 3261 14.2: a new description is answered at once, or refused, and then nothing has changed."""
         if self.state is CallState.RINGING:
-            return self._reply(invite, flow, transaction, 500, now, headers=_retry_soon())
+            return self._reply(invite, flow, transaction, 500, now, headers=retry_soon())
         if self._session.offer_pending or len(self._unacknowledged) >= MAX_UNACKNOWLEDGED:
             return self._reply(invite, flow, transaction, 491, now)
         before = self._session.terms
@@ -313,7 +319,7 @@ class Call:
         try:
             description = session_description_in(update)
             if description is not None and self.state is CallState.RINGING and not self._takes_early_offers:
-                return self._reply(update, flow, transaction, 500, now, headers=_retry_soon())
+                return self._reply(update, flow, transaction, 500, now, headers=retry_soon())
             if description is not None and self._session.offer_pending:
                 return self._reply(update, flow, transaction, 491, now)
             if description is not None:
@@ -440,8 +446,3 @@ class Call:
     ) -> tuple[CallEffect, ...]:
         status, headers = refusal_of(error)
         return self._reply(request, flow, transaction, status, now, headers=headers)
-
-
-def _retry_soon() -> list[tuple[str, str]]:
-    """RFC 3261 14.2: a random time between 0 and 10 seconds."""
-    return [("Retry-After", str(secrets.randbelow(11)))]

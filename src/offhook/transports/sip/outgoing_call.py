@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from offhook.media.messages import MediaTerms
-from offhook.transports.call_leg import Dial, LegConnected, LegEarlyMedia, LegRinging, Offer
+from offhook.transports.call_leg import Dial, LegConnected, LegEarlyMedia, LegRinging, Offer, cause_of
 from offhook.transports.sip import header_fields
 from offhook.transports.sip.account import Path
 from offhook.transports.sip.body import UnsupportedBody, session_description_in
@@ -34,7 +34,6 @@ from offhook.transports.sip.call_outcome import (
     NOT_UNDERSTOOD,
     NOTHING_CAME,
     RANG_TOO_LONG,
-    cause_of,
 )
 from offhook.transports.sip.client_request import cancel_of
 from offhook.transports.sip.dialog import Dialog, DialogId

@@ -1,6 +1,7 @@
 """Answers to requests: which headers are copied, which are ours (RFC 3261 8.2.6, RFC 3581)."""
 
 import re
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -137,3 +138,8 @@ def response_hop(request: SipRequest, flow: Flow) -> Hop:
 def one_line(text: str) -> str:
     """Text that cannot end a header line."""
     return " ".join(text.split())
+
+
+def retry_soon() -> list[tuple[str, str]]:
+    """The header of a 500 to who came at a bad moment (RFC 3261 14.2): a random time between 0 and 10 seconds."""
+    return [("Retry-After", str(secrets.randbelow(11)))]
