@@ -62,6 +62,14 @@ def test_calls_that_are_allowed_without_a_trunk_are_doubted() -> None:
     assert "outbound.allow" not in doubts_of(f'[outbound]\nallow = ["+49"]\n{DIALS}')
 
 
+@pytest.mark.parametrize(
+    ("entry", "doubted"), [("49", True), ("370", True), ("100", False), ("112", False), ("1xx", False)]
+)
+def test_a_country_without_its_plus_is_doubted(entry: str, doubted: bool) -> None:
+    problem = doubts_of(f'[outbound]\nallow = ["{entry}"]\n{DIALS}').get("outbound.allow", "")
+    assert (f"not the country +{entry}" in problem) is doubted
+
+
 def test_a_fallback_that_may_not_be_called_is_doubted() -> None:
     """(contract D26)"""
     fallback = f'{FLOW_THAT_DIALS}[flow.fallback]\ntransfer_to = "0211 1234"\n{DIALS}'

@@ -35,7 +35,7 @@ class Told:
 # The causes of `HangUp`, as whoever reads the page would say it.
 _WE_ENDED_IT: Final = {
     "app": "The app ended it, by hangup.",
-    "caller": "The caller hung up while being transferred.",
+    "caller": "The caller hung up, during a transfer or its bridge.",
     "time_limit": "It reached its time limit: max_call_seconds of the flow.",
     "notice_overdue": "Its farewell took too long, so it was cut.",
     "drain": "The service was being stopped.",

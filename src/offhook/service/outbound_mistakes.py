@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from offhook.calls.dial_guard import not_listed
 from offhook.service.dial_plan import callee_of, lists_of
-from offhook.service.numbers import Unreadable, read_target
+from offhook.service.numbers import Unreadable, has_whole_calling_code, read_target
 from offhook.service.setting_mistakes import SettingMistake
 from offhook.service.settings import Flow, Settings
 
@@ -41,6 +41,10 @@ def doubts(settings: Settings) -> Iterator[SettingMistake]:
     """What can be obeyed and does nothing."""
     dials = any(trunk.dials for trunk in settings.trunks) or _carriers_dial(settings)
     for path, allow in _allowing(settings):
+        for entry in allow:
+            if _is_a_country_without_its_plus(entry):
+                problem = f'"{entry}" is the extension {entry}, not the country +{entry}.'
+                yield SettingMistake(path, problem, f'Write "+{entry}" for numbers that begin so.')
         if allow and not dials:
             problem = "Calls are allowed, and no trunk can place one."
             yield SettingMistake(path, problem, f"{TO_DIAL}, or empty this list.")
@@ -54,6 +58,16 @@ def _allowing(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:
     yield "outbound.allow", settings.outbound.allow
     for flow in settings.flows:
         yield f"flow[{flow.id}].outbound.allow", flow.outbound.allow or ()
+
+
+def _is_a_country_without_its_plus(entry: str) -> bool:
+    return (
+        len(entry) > 1
+        and entry.isascii()
+        and entry.isdigit()
+        and has_whole_calling_code(f"+{entry}")
+        and not has_whole_calling_code(f"+{entry[:-1]}")
+    )
 
 
 def _carriers_dial(settings: Settings) -> bool:
