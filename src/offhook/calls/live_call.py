@@ -149,12 +149,12 @@ class LiveCall:
     @property
     def busy(self) -> bool:
         """Whether something is under way that becomes a fact without another tick: an answer of the app, a synthesis,
-        final words. A clock driven by hand waits for it."""
+        final words, a loop that is being read. A clock driven by hand waits for it."""
         if self._hands is None:
             return not self._over.is_set()
         sound = self._hands.sound
         speech = sound is not None and (sound.voice.busy or bool(sound.ear.owed))
-        return speech or bool(self._inbox) or self._out_of_turn.owed(self._hands.events_sent)
+        return speech or self._hands.reads_loop or bool(self._inbox) or self._out_of_turn.owed(self._hands.events_sent)
 
     async def run(self) -> None:
         """Live until the call is over and its last event is delivered. A failure in here ends this call only."""

@@ -117,6 +117,11 @@ class Hands:
         self.transfer: TransferLeg | None = None
         self.events_sent = 0
 
+    @property
+    def reads_loop(self) -> bool:
+        """Whether a background loop is being read."""
+        return self._loop_task is not None and not self._loop_task.done()
+
     def obey(self, order: Output) -> None:
         """Do it. What can only be done on an answered leg is noted and left when there is none."""
         match order:
