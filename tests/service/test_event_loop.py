@@ -8,7 +8,11 @@ import pytest
 
 PROGRAM = """
 import asyncio
+import signal
 from offhook.service.event_loop import run_in_loop
+
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)  # a shell that runs tests in the background may have them ignored
 
 async def main():
     try:
