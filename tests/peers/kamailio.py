@@ -187,7 +187,8 @@ class Kamailio:
         async with asyncio.timeout(seconds):
             while True:
                 try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                    # From another address: from its own, a connection to a port that nobody has may reach itself.
+                    _, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=("127.0.0.2", 0))
                 except ConnectionRefusedError:
                     continue
                 writer.close()
