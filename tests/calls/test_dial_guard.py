@@ -138,3 +138,11 @@ def test_refused_calls_are_counted_by_rule_and_use_up_nothing() -> None:
     assert guard.refused == {"not_allowed": 5}
     assert judge(guard, 0) is None
     assert guard.allowed == 1
+
+
+def test_the_list_that_denies_is_named() -> None:
+    lists = CallLists(("+49",), ("+4930",), denying="flow[a].outbound.deny")
+    for callee in (number("+493012345"), Callee("+4930", name="+4930", number="+4930")):
+        refusal = not_listed(callee, lists)
+        assert refusal is not None
+        assert "flow[a].outbound.deny" in refusal.why

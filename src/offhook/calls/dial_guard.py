@@ -53,11 +53,12 @@ class Callee:
 @dataclass(frozen=True, slots=True)
 class CallLists:
     """What a flow may call. Entries: `+49` (numbers that begin so), `100` or `1xx` (extensions; x: a digit), `alice`,
-    and `sip:*@pbx.example` (addresses; *: anything). `setting`: the name of the list that allows."""
+    and `sip:*@pbx.example` (addresses; *: anything). `setting` and `denying`: the names of the two lists."""
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     setting: str = "outbound.allow"
+    denying: str = "outbound.deny"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ def _number_not_listed(callee: Callee, number: str, lists: CallLists) -> DialRef
     if callee.emergency:
         return None if number in lists.allow else _emergency(callee, lists)
     if denied and len(denied) >= len(allowed):
-        why = f'"{denied}" in outbound.deny denies it.'
+        why = f'"{denied}" in {lists.denying} denies it.'
         return DialRefused("denied", callee.text, why, f"Take it out, or add a longer prefix to {lists.setting}.")
     if special is not None and len(special.prefix) > len(allowed):
         why = f"{special.prefix} is {special.what}, and no entry lists it."
@@ -158,7 +159,7 @@ def _address_not_listed(callee: Callee, lists: CallLists) -> DialRefused | None:
     allowed = _longest_pattern(callee.text, lists.allow)
     denied = _longest_pattern(callee.text, lists.deny)
     if denied and len(denied) >= len(allowed):
-        why = f'"{denied}" in outbound.deny denies it.'
+        why = f'"{denied}" in {lists.denying} denies it.'
         return DialRefused("denied", callee.text, why, f"Take it out, or add the whole address to {lists.setting}.")
     is_whole = allowed.lower() == callee.text.lower()
     if not allowed:
@@ -177,7 +178,7 @@ def _name_not_listed(callee: Callee, name: str, lists: CallLists) -> DialRefused
     if callee.emergency:
         return None if name in lists.allow else _emergency(callee, lists)
     if any(_names(entry, name) for entry in lists.deny) and name not in lists.allow:
-        why = "outbound.deny denies it."
+        why = f"{lists.denying} denies it."
         return DialRefused("denied", callee.text, why, f'Take it out there, or add "{name}" to {lists.setting}.')
     if any(_names(entry, name) for entry in lists.allow):
         return None

@@ -38,9 +38,6 @@ from offhook.media.shared_audio import SharedLoops, SharedTable
 from offhook.media.voice_activity import Detector, Phase, VoiceActivity
 from offhook.media.wire import Inlets
 
-NARROWBAND: Final = 0
-WIDEBAND: Final = 1
-
 Arrived: TypeAlias = tuple[Command, socket.socket | None]
 
 

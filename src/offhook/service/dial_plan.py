@@ -211,6 +211,7 @@ def lists_of(settings: Settings, flow: Flow) -> CallLists:
         allow=settings.outbound.allow if allow is None else allow,
         deny=settings.outbound.deny if deny is None else deny,
         setting="outbound.allow" if allow is None else f"flow[{flow.id}].outbound.allow",
+        denying="outbound.deny" if deny is None else f"flow[{flow.id}].outbound.deny",
     )
 
 

@@ -68,7 +68,8 @@ class EdgeServer:
         self._secret: Final = hello.secret
         self._link: Final = link
         self._accounts: Final = {account.name: account for account in hello.settings.accounts}
-        self._dialects: Final[Mapping[bool, Dialect]] = {True: TelnyxDialect(), False: TwilioDialect()}
+        self._twilio: Final = TwilioDialect()
+        self._telnyx: Final = TelnyxDialect()
         self._streams: Final[dict[int, EdgeStream]] = {}
         self._carrying: Final[dict[CallKey, EdgeStream]] = {}
         self._ended: Final[OrderedDict[CallKey, float]] = OrderedDict()
@@ -157,6 +158,7 @@ class EdgeServer:
         self._carrying.pop(call, None)
         self._hand_overs.forget(call)
         self._ended[call] = now + ENDED_REMEMBERED_S
+        self._ended.move_to_end(call)
         while self._ended and (len(self._ended) > ENDED_REMEMBERED or next(iter(self._ended.values())) < now):
             self._ended.popitem(last=False)
 
@@ -295,7 +297,7 @@ class EdgeServer:
     async def _carried(
         self, ws: web.WebSocketResponse, account: StreamAccount, bound_to: str, request: web.Request
     ) -> None:
-        dialect = self._dialects[account.carrier == "telnyx"]
+        dialect: Dialect = self._telnyx if account.carrier == "telnyx" else self._twilio
         started = await self._started(ws, dialect)
         if started is None:
             return

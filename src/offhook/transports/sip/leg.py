@@ -30,6 +30,7 @@ class SipLeg:
         self._call = call
         self._line = line
         self._facts: asyncio.Queue[LegFact] = asyncio.Queue()
+        self._keys_dropped = 0
 
     @property
     def offer(self) -> Offer:
@@ -75,6 +76,8 @@ class SipLeg:
     def tell(self, fact: LegFact) -> None:
         """Add a fact. Keys beyond `MAX_WAITING_FACTS` that nobody has read are dropped."""
         if isinstance(fact, LegDigit) and self._facts.qsize() >= MAX_WAITING_FACTS:
-            _log.warning("sip_key_dropped", call_id=self.offer.call_id, waiting=self._facts.qsize())
+            if not self._keys_dropped:  # once a leg: whoever floods us with keys does not fill the log, too
+                _log.warning("sip_key_dropped", call_id=self.offer.call_id, waiting=self._facts.qsize())
+            self._keys_dropped += 1
             return
         self._facts.put_nowait(fact)
