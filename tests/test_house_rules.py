@@ -71,7 +71,7 @@ ROOMS: dict[str, Room] = {
         inside=("media.messages", "audio"),
         outside=("structlog",),
         files={
-            "media_stream/": ("aiohttp", "cryptography", "orjson"),
+            "media_stream/": ("aiohttp", "cryptography", "orjson", "uvloop"),
             "sip/": ("sipmessage",),
             "sip/server_location.py": ("dns",),
             "simulator/": ("numpy",),

@@ -212,6 +212,7 @@ ABOUT_STREAMS: Final = {
     "marks_returned": "Marks that came back: what was sent before them was heard.",
     "streams_broken_off": "Streams that ended without the carrier's saying so.",
     "streams_closed_odd": "Streams that were closed because their messages meant nothing.",
+    "streams_closed_unread": "Streams that were closed because their carrier did not read what it was sent.",
     "streams_never_started": "WebSockets that did not say in time which call they carry.",
     "streams_not_resumed": "Calls that ended because their stream did not come back in time.",
     "streams_refused_full": "Streams refused with 503 because media_stream.max_streams were open.",

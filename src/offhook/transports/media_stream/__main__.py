@@ -15,6 +15,16 @@ from offhook.transports.media_stream.edge_server import EdgeServer
 _PR_SET_PDEATHSIG: Final = 1
 
 
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop where there is one: a stream costs it a third less."""
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
 def die_with_parent() -> None:
     """Let the kernel end this process when its parent ends; elsewhere than on Linux the closed link does it."""
     if sys.platform == "linux":
@@ -38,7 +48,8 @@ def main() -> None:
     """Run as a process of its own."""
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    asyncio.run(run(socket.socket(fileno=int(sys.argv[1]))))
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        runner.run(run(socket.socket(fileno=int(sys.argv[1]))))
 
 
 if __name__ == "__main__":

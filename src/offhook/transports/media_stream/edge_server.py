@@ -314,6 +314,9 @@ class EdgeServer:
             # One that carries the call does so until the new one can.
             if older.call == call and self._carrying.get(call) is not older:
                 self._replace(older)
+        transport = request.transport
+        if transport is None:
+            return  # gone again
         number, self._next_stream = self._next_stream, self._next_stream + 1
         stream = EdgeStream(
             number,
@@ -322,12 +325,13 @@ class EdgeServer:
             dialect=dialect,
             little_endian=account.low_byte_first,
             ws=ws,
+            transport=transport,
             link=self._link,
             counts=self._counts,
         )
         self._streams[number] = stream
         self._counts["streams_started"] += 1
-        self._link.send(_as_report(stream, request))
+        self._link.send(_as_report(stream, transport))
         try:
             await stream.run()
         finally:
@@ -356,9 +360,9 @@ class EdgeServer:
         return asyncio.get_running_loop().time()
 
 
-def _as_report(stream: EdgeStream, request: web.Request) -> StreamStarted:
+def _as_report(stream: EdgeStream, transport: asyncio.Transport) -> StreamStarted:
     started = stream.started
-    peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+    peer = transport.get_extra_info("peername")
     return StreamStarted(
         stream=stream.number,
         call=stream.call,

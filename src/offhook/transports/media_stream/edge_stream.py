@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import secrets
 import socket
+import struct
 from collections import Counter, deque
 from typing import Final, assert_never
 
@@ -48,14 +49,21 @@ MOST_ODD_MESSAGES: Final = 500
 """A stream with so many messages that cannot be used is closed: whoever sends them is no carrier."""
 COMPLAINTS_TOLD: Final = 3
 """So many complaints of a carrier about one stream are in the log; all are counted."""
+LARGEST_UNREAD: Final = 1 << 18
+"""A stream whose carrier leaves so many bytes unread is closed. Speech, 2 s ahead at most, is a tenth of it."""
 _LARGEST_PACKET = 2048
+_FINAL_TEXT: Final = 0x81
 
 
 class EdgeStream:
     """A stream, numbered for the link. It carries nothing until `carry` brings the media row's other end.
 
+    What it says goes straight to `transport`, as frames that need no mask (RFC 6455 5.2): fifty a second and stream are
+    too many for a task that is woken for each. aiohttp reads, pings and closes.
+
     Args:
         little_endian: how the carrier writes L16.
+        transport: the one under `ws`.
         counts: of the edge; added to.
     """
 
@@ -68,6 +76,7 @@ class EdgeStream:
         dialect: Dialect,
         little_endian: bool,
         ws: web.WebSocketResponse,
+        transport: asyncio.Transport,
         link: LinkEnd[EdgeOrder, EdgeReport],
         counts: Counter[str],
     ) -> None:
@@ -76,6 +85,7 @@ class EdgeStream:
         self.started: Final = started
         self._dialect: Final = dialect
         self._ws: Final = ws
+        self._transport: Final = transport
         self._link: Final = link
         self._counts: Final = counts
         self._swap: Final = started.codec is Codec.L16 and little_endian
@@ -85,8 +95,6 @@ class EdgeStream:
         self._inbound = InboundAudio(started.codec, secrets.randbits(32), counts)
         self._packets: Final[deque[bytes]] = deque()
         self._pump_timer: asyncio.TimerHandle | None = None
-        self._messages: Final[deque[str]] = deque()
-        self._something_to_say: Final = asyncio.Event()
         self._something_happened: Final = asyncio.Event()
         self._over = False
         self._odd = 0
@@ -107,13 +115,13 @@ class EdgeStream:
 
     def cut(self) -> None:
         """Nothing that was sent shall be heard any more."""
-        self._row_readable()
+        self._row_drained()
         self._say(self._playback.cut())
 
     async def finish(self, *, heard_out: bool) -> None:
         """Let go of the row, let the carrier play what it has, and close."""
         self._told = True
-        self._row_readable()
+        self._row_drained()
         self._let_go()
         if heard_out:
             await self.heard_out()
@@ -121,7 +129,7 @@ class EdgeStream:
     async def heard_out(self) -> None:
         """Let the carrier play what it has, for at most `HEARD_OUT_S`."""
         if not self._ws.closed:
-            self._row_readable()
+            self._row_drained()
             self._say(self._playback.finish(self._now()))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEARD_OUT_S):
@@ -141,13 +149,10 @@ class EdgeStream:
     # --- the carrier
 
     async def run(self) -> None:
-        """Read what the carrier sends until its end, which is told; and write."""
+        """Read what the carrier sends until its end, which is told."""
         stopped = False
         try:
-            async with asyncio.TaskGroup() as tasks:
-                writer = tasks.create_task(self._write(), name=f"stream {self.number} writes")
-                stopped = await self._read()
-                writer.cancel()
+            stopped = await self._read()
         finally:
             self._let_go()
             self._over = True
@@ -198,37 +203,37 @@ class EdgeStream:
             case _:
                 assert_never(fact)
 
-    async def _write(self) -> None:
-        while True:
-            await self._something_to_say.wait()
-            self._something_to_say.clear()
-            while self._messages:
-                try:
-                    await self._ws.send_str(self._messages.popleft())
-                except ConnectionError:
-                    return  # the reader sees the end, too
-
     def _say(self, messages: list[str]) -> None:
-        if messages:
-            self._messages.extend(messages)
-            self._something_to_say.set()
+        if not messages or self._ws.closed or self._transport.is_closing():
+            return
+        self._transport.write(b"".join(_as_frame(message.encode()) for message in messages))
+        if self._transport.get_write_buffer_size() > LARGEST_UNREAD:
+            self._counts["streams_closed_unread"] += 1
+            self._transport.abort()
 
     # --- the media row
 
-    def _row_readable(self) -> None:
-        while self._row is not None:
-            try:
-                packet = self._row.recv(_LARGEST_PACKET)
-            except BlockingIOError:
-                return
-            except OSError:
-                packet = b""
-            if not packet:
-                self._let_go()
-                return
-            if len(packet) > HEADER_BYTES:
-                payload = packet[HEADER_BYTES:]
-                self._say(self._playback.frame(_swapped(payload) if self._swap else payload, self._now()))
+    def _row_drained(self) -> None:
+        while self._row_readable():
+            pass
+
+    def _row_readable(self) -> bool:
+        """Take one packet; the loop asks again while there are more. False: there was none."""
+        if self._row is None:
+            return False
+        try:
+            packet = self._row.recv(_LARGEST_PACKET)
+        except BlockingIOError:
+            return False
+        except OSError:
+            packet = b""
+        if not packet:
+            self._let_go()
+            return False
+        if len(packet) > HEADER_BYTES:
+            payload = packet[HEADER_BYTES:]
+            self._say(self._playback.frame(_swapped(payload) if self._swap else payload, self._now()))
+        return True
 
     def _pump(self) -> None:
         """Send packets on to the row, a tick's share at once."""
@@ -262,6 +267,13 @@ class EdgeStream:
 
     def _now(self) -> int:
         return int(self._loop.time() * 1000)
+
+
+def _as_frame(text: bytes) -> bytes:
+    """A whole message of text, as a server writes it."""
+    size = len(text)
+    head = struct.pack("!BB", _FINAL_TEXT, size) if size < 126 else struct.pack("!BBH", _FINAL_TEXT, 126, size)
+    return head + text
 
 
 def _swapped(payload: bytes) -> bytes:
