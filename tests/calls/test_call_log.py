@@ -46,6 +46,21 @@ def test_lines_that_were_written_before_the_end_are_in_the_file(tmp_path: Path) 
     assert len(list(tmp_path.iterdir())) == 20
 
 
+def test_lines_of_a_moment_are_written_together(tmp_path: Path) -> None:
+    """A thread that is woken for each line would cost more than writing it."""
+    writer = LogWriter(tmp_path)
+    log = CallLog(writer.open("one"), SETTINGS, {})
+    for at in range(0, 5000, 20):
+        log.note(at, "a note")
+    assert not list(tmp_path.iterdir()), "nothing is written by the call itself"
+    writer.start()
+    writer.settle()
+    assert len((tmp_path / "one.jsonl").read_text().splitlines()) == 251
+    log.note(5000, "the last one")
+    writer.stop()
+    assert len(read_call_log(tmp_path / "one.jsonl").notes) == 251
+
+
 def test_a_folder_that_cannot_be_made_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OffhookError, match=r"storage\.call_logs"):

@@ -16,13 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offhook.audio.g711 import decode_ulaw, encode_ulaw
-from offhook.calls.media_link import InProcessMediaLink, MediaLink, ProcessMediaLink
+from offhook.calls.media_link import InProcessMediaLink, MediaLink, ProcessMediaLink, share
+from offhook.calls.media_rows import MediaRows
+from offhook.calls.rtp_ports import RtpPorts
 from offhook.errors import OffhookError
 from offhook.media.messages import (
     AudioEnd,
     AudioEnded,
     AudioStarted,
     Codec,
+    Command,
     MediaTerms,
     OpenRow,
     PacketsStopped,
@@ -380,6 +383,19 @@ async def test_orders_for_a_closed_lease_change_nothing(hand: InProcessMediaLink
     hand.rearm_voice(lease)
     hand.change_terms(lease, peer.terms)
     assert await ticks(hand, 5) == []
+
+
+def test_rows_that_were_used_before_are_used_first(peer: Peer) -> None:
+    """Memory is what calls at once need, however many there have been."""
+    memory, posted = share(20, 1000), list[Command]()
+    rows = MediaRows(memory, RtpPorts("127.0.0.1", Span(23600, 23699)), lambda command, _: posted.append(command))
+    for number in range(6):
+        row = rows.open(peer.terms)
+        rows.close(row.lease)
+        rows.take((number + 1) * 10, ())
+    assert {command.row for command in posted if isinstance(command, OpenRow)} == {0}
+    rows.close_all()
+    memory.close()
 
 
 async def test_loops_are_shared_replaced_and_their_memory_used_again(peer: Peer) -> None:

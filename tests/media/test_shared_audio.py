@@ -40,6 +40,24 @@ def test_what_has_left_the_ring_is_left_out() -> None:
     table.close()
 
 
+def test_what_is_copied_through_the_descriptor_wraps_where_the_ring_does() -> None:
+    """The service process writes and reads pieces of rows without having the rings in its memory."""
+    table, other = SharedTable(TableShape(8000, 2)), SharedTable(TableShape(8000, 2))
+    length = table.shape.playout
+    for start, size in ((0, 160), (length - 10, 10), (length - 10, 300), (5 * length + 7, 1600), (3, 0)):
+        samples = np.arange(start, start + size).astype(np.int16)
+        table.put_playout(1, start, samples)
+        write_ring(other.playout[1], start, samples)
+        assert np.array_equal(table.playout, other.playout)
+    table.heard[1] = np.arange(table.shape.heard)
+    start = 7 * table.shape.heard - 100
+    assert np.array_equal(
+        table.copy_heard(1, start, start + 250, start + 250), read_ring(table.heard[1], start, start + 250)
+    )
+    table.close()
+    other.close()
+
+
 def test_untouched_memory_costs_nothing() -> None:
     loops = SharedLoops(1 << 28)
     assert os.fstat(loops.descriptor).st_blocks == 0

@@ -35,6 +35,9 @@ from offhook.errors import OffhookError
 
 Json: TypeAlias = dict[str, object]
 MASKED: Final[Json] = {"masked": True}
+GATHERED_FOR_SECONDS: Final = 1.0
+"""How long lines wait for others before files are written."""
+_AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 Lines: TypeAlias = "queue.SimpleQueue[tuple[Path, str] | threading.Event | None]"
 
 
@@ -62,12 +65,14 @@ class MemorySink:
 class LogWriter:
     """One thread that writes the logs of all calls, so that no call ever waits for a disk.
 
-    Raises OffhookError from `check` when the folder cannot be written.
+    Lines are gathered for a second, so that a call's file is opened once a second at most; a process that is killed
+    loses as much. Raises OffhookError from `start` when the folder cannot be made.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder: Final = folder
         self._lines: Final[Lines] = queue.SimpleQueue()
+        self._hurry: Final = threading.Event()
         self._thread: Final = threading.Thread(target=self._write_all, name="call-log", daemon=True)
         self.failures = 0
 
@@ -89,27 +94,43 @@ class LogWriter:
         """Wait until all that was written so far is in its file."""
         done = threading.Event()
         self._lines.put(done)
+        self._hurry.set()
         done.wait()
 
     def stop(self) -> None:
         """Write what is left, then end."""
         self._lines.put(None)
+        self._hurry.set()
         self._thread.join()
 
     def _write_all(self) -> None:
-        held: dict[Path, list[str]] = {}
         while True:
-            item = self._lines.get()
-            if isinstance(item, tuple):
-                held.setdefault(item[0], []).append(item[1])
-            if isinstance(item, tuple) and not self._lines.empty():
-                continue
+            first = self._lines.get()
+            self._hurry.wait(GATHERED_FOR_SECONDS)
+            self._hurry.clear()
+            held: dict[Path, list[str]] = {}
+            waiting: list[threading.Event] = []
+            is_last = False
+            for item in (first, *self._there()):
+                match item:
+                    case (path, line):
+                        held.setdefault(path, []).append(line)
+                    case None:
+                        is_last = True
+                    case _:
+                        waiting.append(item)
             for path, lines in held.items():
                 self._append(path, lines)
-            held.clear()
-            if isinstance(item, threading.Event):
-                item.set()
-            if item is None:
+            for done in waiting:
+                done.set()
+            if is_last:
+                return
+
+    def _there(self) -> Iterator[tuple[Path, str] | threading.Event | None]:
+        while True:
+            try:
+                yield self._lines.get_nowait()
+            except queue.Empty:
                 return
 
     def _append(self, path: Path, lines: list[str]) -> None:
@@ -179,7 +200,7 @@ class CallLog:
             self._watcher.close()
 
     def _line(self, record: Json) -> None:
-        self._sink.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")))
+        self._sink.write(_AS_JSON(record))
 
 
 @dataclass(frozen=True, slots=True)

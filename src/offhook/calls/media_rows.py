@@ -4,6 +4,7 @@ Audio to play is kept here until there is room in the row's ring, which is never
 are written down as the state they lead to, before they are posted.
 """
 
+import heapq
 import secrets
 import socket
 from collections import deque
@@ -42,7 +43,7 @@ from offhook.media.messages import (
     StopOnVoiceOnset,
     TelephoneEventSent,
 )
-from offhook.media.shared_audio import AHEAD_MS, Samples, write_ring
+from offhook.media.shared_audio import AHEAD_MS, Samples
 from offhook.media.telephone_event import DIGITS
 from offhook.media.worker import SharedAudio
 
@@ -90,7 +91,8 @@ class MediaRows:
         self._ports: Final = ports
         self._post: Final = post
         self._loops: Final = LoopStore(shared.loops.capacity)
-        self._free: Final = {table.shape.rate: deque(range(table.shape.rows)) for table in shared.tables}
+        # The lowest row is used first: memory that calls have touched before is touched again.
+        self._free: Final = {table.shape.rate: list(range(table.shape.rows)) for table in shared.tables}
         self._closed: Final[deque[tuple[int, int, int]]] = deque()  # tick, rate, row
         self._leases: Final[dict[int, Lease]] = {}
         self._stopped: Final[deque[tuple[int, int, int]]] = deque()  # tick, lease, utterance
@@ -132,7 +134,7 @@ class MediaRows:
         lease = self._leases[self._last_lease] = Lease(
             number=self._last_lease,
             shared=next(table for table in self._shared.tables if table.shape.rate == rate),
-            row=self._free[rate].popleft(),
+            row=heapq.heappop(self._free[rate]),
             sock=place.rtp,
             terms=terms,
             ssrc=secrets.randbits(32),
@@ -194,7 +196,7 @@ class MediaRows:
             speech = Speech(utterance, row.written, row.written)
             row.speeches.append(speech)
         if len(samples):
-            speech.chunks.append(np.array(samples, np.int16))
+            speech.chunks.append(_kept(samples))
         speech.final |= final
         self._feed(row)
 
@@ -294,7 +296,7 @@ class MediaRows:
         self._loops.free(tick)
         while self._closed and self._closed[0][0] + REST_TICKS < tick:
             _, rate, place = self._closed.popleft()
-            self._free[rate].append(place)
+            heapq.heappush(self._free[rate], place)
         while self._stopped and self._stopped[0][0] + REST_TICKS < tick:
             self._forget_unheard(*self._stopped.popleft()[1:])
         for lease in tuple(self._hungry):
@@ -422,7 +424,7 @@ class MediaRows:
         while speech.chunks and room > 0:
             chunk = speech.chunks[0]
             piece = chunk[:room]
-            write_ring(lease.shared.playout[lease.row], speech.end, piece)
+            lease.shared.put_playout(lease.row, speech.end, piece)
             speech.end += len(piece)
             room -= len(piece)
             if len(piece) < len(chunk):
@@ -435,3 +437,8 @@ class MediaRows:
             speech.told, speech.told_final = True, final
             self._post(QueueAudio(lease.number, speech.number, start, speech.end - start, final), None)
         return speech.end - start
+
+
+def _kept(samples: Samples) -> Samples:
+    """What may be kept without a copy: an array of int16 that nobody writes to any more."""
+    return samples if samples.dtype == np.int16 and not samples.flags.writeable else np.array(samples, np.int16)

@@ -6,7 +6,6 @@ the same orders when their records are equal; long audio stands there as its SHA
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields
 from typing import Any, Final, TypeAlias, get_args
 
 from offhook.conversation.conversation import Conversation
@@ -114,7 +113,7 @@ def _deadlines_until(call: Conversation, at: Ms) -> Iterator[tuple[Ms, None, tup
 
 
 def _fields(value: Any) -> Record:
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
 def _wire(value: WireValue) -> Record:

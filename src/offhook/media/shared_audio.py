@@ -111,7 +111,11 @@ class TableShape:
 
 
 class SharedTable:
-    """One table's block: `counters` (rows,), `heard` and `playout` (rows, ring length) int16."""
+    """One table's block: `counters` (rows,), `heard` and `playout` (rows, ring length) int16.
+
+    Who only now and then copies a piece of a row (the service process) does it by `copy_heard` and `put_playout`, which
+    go through the descriptor: so the rings are resident in the media process alone.
+    """
 
     def __init__(self, shape: TableShape, descriptor: int | None = None) -> None:
         self.shape: Final = shape
@@ -122,6 +126,8 @@ class SharedTable:
         rows = shape.rows
         after_counters = rows * COUNTERS.itemsize
         after_heard = after_counters + rows * shape.heard * 2
+        self._after_counters: Final = after_counters
+        self._after_heard: Final = after_heard
         self.counters: Final = np.frombuffer(self._memory, COUNTERS, rows)
         self.heard: Final[Samples] = np.frombuffer(self._memory, np.int16, rows * shape.heard, after_counters).reshape(
             rows, shape.heard
@@ -131,11 +137,28 @@ class SharedTable:
         )
 
     def copy_heard(self, row: int, start: int, stop: int, until: int) -> Samples:
-        """What the row heard from `start` to `stop`, `until` being all it has heard. What has left the ring is left
-        out."""
+        """What the row heard from `start` to `stop`, `until` being all it has heard; not to be written to. What has
+        left the ring is left out."""
         kept = self.shape.heard - self.shape.rate * _CURRENTLY_WRITTEN_MS // 1000
         start, stop = max(start, 0, until - kept), min(stop, until)
-        return read_ring(self.heard[row], start, stop)
+        size = max(0, stop - start)
+        at = start % self.shape.heard
+        head = min(size, self.shape.heard - at)
+        ring = self._after_counters + row * self.shape.heard * 2
+        data = os.pread(self.descriptor, head * 2, ring + at * 2) if size else b""
+        if head < size:
+            data += os.pread(self.descriptor, (size - head) * 2, ring)
+        return np.frombuffer(data, np.int16)
+
+    def put_playout(self, row: int, start: int, samples: Samples) -> None:
+        """Put `samples`, fewer than the ring is long, at position `start` of what the row shall play, and after."""
+        at = start % self.shape.playout
+        head = min(len(samples), self.shape.playout - at)
+        ring = self._after_heard + row * self.shape.playout * 2
+        data = np.ascontiguousarray(samples, np.int16).view(np.uint8).data
+        os.pwrite(self.descriptor, data[: head * 2], ring + at * 2)
+        if head < len(samples):
+            os.pwrite(self.descriptor, data[head * 2 :], ring)
 
     def close(self) -> None:
         """Give the descriptor back; the memory goes with the last array that looks at it."""
