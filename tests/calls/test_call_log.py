@@ -61,6 +61,17 @@ def test_lines_of_a_moment_are_written_together(tmp_path: Path) -> None:
     assert len(read_call_log(tmp_path / "one.jsonl").notes) == 251
 
 
+def test_a_text_that_is_no_unicode_is_read_back_too(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path)
+    writer.start()
+    log = CallLog(writer.open("one"), SETTINGS, {})
+    log.note(0, "half of a pair: \ud83d")
+    log.fact(1, CallerHungUp("caller_hung_up"))
+    writer.stop()
+    assert read_call_log(tmp_path / "one.jsonl").notes == ((0, "half of a pair: \ud83d"),)
+    assert writer.failures == 0
+
+
 def test_a_folder_that_cannot_be_made_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OffhookError, match=r"storage\.call_logs"):

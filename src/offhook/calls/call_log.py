@@ -134,9 +134,11 @@ class LogWriter:
                 return
 
     def _append(self, path: Path, lines: list[str]) -> None:
+        # A text may hold half of a surrogate pair, which is no UTF-8: it stands escaped, as JSON has it.
+        data = ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
         try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write("\n".join(lines) + "\n")
+            with path.open("ab") as file:
+                file.write(data)
         except OSError:
             self.failures += 1
 

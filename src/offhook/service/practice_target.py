@@ -11,6 +11,7 @@ from typing import Final
 
 from offhook.calls.call_register import CallRegister
 from offhook.calls.dial_routes import AskedToDial, DialRefused, Purpose
+from offhook.calls.heartbeat import TakesReports
 from offhook.service.spoken_call import SpokenTexts
 from offhook.speech.synthesizer import Synthesizer
 from offhook.transports.call_leg import Dial, Listener
@@ -50,11 +51,13 @@ class PracticeTarget:
             receives, trunk=TRUNK, voice=SpokenTexts(voice, TARGET_VOICE), record=False
         )
 
-    async def run(self, register: CallRegister, listeners: Sequence[Listener]) -> None:
-        """Run the register, with them to be called, until cancelled."""
+    async def run(
+        self, register: CallRegister, listeners: Sequence[Listener], *, beside: Sequence[TakesReports] = ()
+    ) -> None:
+        """Run the register, with them to be called, until cancelled. `beside`: who else lives by its beat."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._dialler.run(), name="practice target")
-            await register.run(listeners, [self._dialler], beside=[self._dialler])
+            await register.run(listeners, [self._dialler], beside=[self._dialler, *beside])
 
 
 def receives(order: Dial) -> Reception:

@@ -9,6 +9,7 @@ import structlog
 from offhook.control.control_app import control_app
 from offhook.service.http_server import HttpServer
 from offhook.service.line_metrics import LineMetrics
+from offhook.service.memory_sweep import MemorySweep, swept_by_hand
 from offhook.service.practice_target import PracticeTarget
 from offhook.service.service_metrics import (
     CountingStreams,
@@ -47,6 +48,7 @@ async def serve(
     """
     limits = house.settings.limits
     stopping = Stopping(house.register, drain_seconds=limits.drain_seconds, farewell_seconds=limits.farewell_seconds)
+    sweep = MemorySweep(lambda: house.register.counted["calls_ended"], house.register.calls_in_progress)
     app = control_app(
         house.register,
         keys=house.settings.http.keys,
@@ -56,6 +58,7 @@ async def serve(
             MediaMetrics(house.link),
             LineMetrics(house.link.lines),
             DialMetrics(house.routes),
+            sweep,
             *(TrunkMetrics(listener) for listener in listeners if isinstance(listener, RegisteredTrunks)),
             *(MediaStreamMetrics(listener) for listener in listeners if isinstance(listener, CountingStreams)),
             *(RefusalMetrics(listener) for listener in listeners if isinstance(listener, RefusingListener)),
@@ -69,13 +72,14 @@ async def serve(
             await listener.start()
             started.append(listener)
         async with asyncio.TaskGroup() as tasks:
-            background = [tasks.create_task(_run(house, listeners, practice), name="register")]
+            background = [tasks.create_task(_run(house, listeners, practice, sweep), name="register")]
             if house.keeper is not None:
                 background.append(tasks.create_task(house.keeper.run(), name="call log keeper"))
             tasks.create_task(http.serve(), name="http")
             logger.info("ready", http=str(address), flows=[flow.id for flow in house.settings.flows])
             ready()
-            await stopping.run_until_drained()
+            with swept_by_hand():
+                await stopping.run_until_drained()
             http.stop()
             for listener in started:
                 await listener.stop()
@@ -87,8 +91,11 @@ async def serve(
     logger.info("stopped")
 
 
-async def _run(house: House, listeners: Sequence[Listener], practice: PracticeTarget | None) -> None:
+async def _run(
+    house: House, listeners: Sequence[Listener], practice: PracticeTarget | None, sweep: MemorySweep
+) -> None:
     if practice is not None:
-        await practice.run(house.register, listeners)
+        await practice.run(house.register, listeners, beside=[sweep])
     else:
-        await house.register.run(listeners, [each for each in listeners if isinstance(each, PlacesCalls)])
+        diallers = [each for each in listeners if isinstance(each, PlacesCalls)]
+        await house.register.run(listeners, diallers, beside=[sweep])
