@@ -127,7 +127,7 @@ class Hand:
 
     def __init__(self) -> None:
         self.shared = SharedAudio(
-            SharedTable(TableShape(8000, 8)), SharedTable(TableShape(16000, 8)), SharedLoops(1 << 20)
+            SharedTable(TableShape(8000, 8, playout_ms=4096)), SharedTable(TableShape(16000, 8)), SharedLoops(1 << 20)
         )
         self.worker = Worker(self.shared, LoudnessDetector())
         self.now = 0
@@ -199,10 +199,10 @@ class Hand:
         self.facts += facts
         return facts
 
-    def heard(self, lease: int) -> Samples:
-        """All that the row has heard."""
+    def heard(self, lease: int, since: int = 0) -> Samples:
+        """All that the row has heard, as far as its ring goes back."""
         shared, row = self._rows[lease]
-        return shared.copy_heard(row, 0, 1 << 40, int(shared.counters["heard"][row]))
+        return shared.copy_heard(row, since, 1 << 40, int(shared.counters["heard"][row]))
 
     def counter(self, lease: int, name: str) -> int:
         """A published counter of the row."""

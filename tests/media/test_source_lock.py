@@ -212,7 +212,7 @@ def test_a_peer_that_comes_back_is_again_the_only_one(hand: "Hand", speech: Samp
         if n > 3:
             stranger.say(LOUD)
         hand.tick()
-    assert np.array_equal(hand.heard(lease)[before:], through_ulaw(speech[:8000]))
+    assert np.array_equal(hand.heard(lease, since=before), through_ulaw(speech[:8000]))
 
 
 def test_a_peer_whose_port_is_closed_for_a_while_does_not_disturb_the_others(hand: "Hand", speech: Samples) -> None:

@@ -104,7 +104,7 @@ class MediaLink(Protocol):
         Utterances are played one after the other; what comes for one that is over is dropped."""
 
     def stop(self, lease: int, utterance: int) -> None:
-        """Cut an utterance with a ramp of 20 ms."""
+        """Cut an utterance: it fades away within 8 ms of its next frame."""
 
     def stop_on_voice(self, lease: int, utterance: int, not_before_ms: int) -> None:
         """Cut it at the caller's next voice onset, from so long after its first packet on."""
@@ -129,7 +129,7 @@ class MediaLink(Protocol):
         """How good the line of a row has been until now; None: it is not open, or its packets take no network."""
 
     def heard(self, lease: int, start: int, stop: int | None = None) -> Samples:
-        """A copy of what the row heard between two positions; what is older than 8 s is left out."""
+        """A copy of what the row heard between two positions; what is older than 4 s is left out."""
 
     def heard_until(self, lease: int) -> int:
         """How many samples the row has heard."""

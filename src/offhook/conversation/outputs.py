@@ -61,8 +61,8 @@ class PlayUrl:
 
 @dataclass(frozen=True, slots=True)
 class StopPlayback:
-    """Cut this utterance (20 ms ramp) and forget what was prepared for it. `PlaybackFinished` follows if it had begun
-    to play."""
+    """Cut this utterance (it fades away within 8 ms) and forget what was prepared for it. `PlaybackFinished` follows if
+    it had begun to play."""
 
     utterance: int
 

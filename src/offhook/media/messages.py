@@ -137,7 +137,7 @@ class QueueAudio:
 
 @dataclass(frozen=True, slots=True)
 class StopAudio:
-    """Cut this utterance with a 20 ms ramp, in the frame that was prepared already."""
+    """Cut this utterance: it fades away in the first 8 ms of the frame that was prepared already."""
 
     lease: int
     utterance: int

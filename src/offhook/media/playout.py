@@ -1,7 +1,8 @@
 """What the assistant says: utterances of each row, one after the other, a frame at a time from the row's playout ring.
 
 A frame is prepared in one tick and leaves in the next. Only what has left counts: an utterance starts and ends, and its
-samples are counted, when `sent` says so. A cut replaces the frame that is prepared already by its own ramp-out.
+samples are counted, when `sent` says so. A cut lets the frame that is prepared already fade away within 8 ms, which is
+short, and without a click; its rest is silence.
 """
 
 from collections import deque
@@ -9,11 +10,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from offhook.media.messages import TICK_MS, AudioEnd, AudioEnded, AudioStarted, QueueAudio, RowFact
 from offhook.media.rtp import Mask, Numbers
 from offhook.media.shared_audio import RingWindows, Rows, Samples, SharedTable, read_ring
 
+FADE_MS: Final = 8
+"""How long an utterance is heard in the frame that leaves after it was cut."""
 _NOBODY = -1
 
 
@@ -48,7 +52,7 @@ class Playout:
         self._frame: Final = frame
         self._rings: Final = shared.playout
         self._windows: Final = RingWindows(shared.playout, frame)
-        self._ramp: Final = np.linspace(1, 0, frame, dtype=np.float32)
+        self._fade: Final = _fade(shared.shape.rate // 1000 * FADE_MS)
         self._rows: Final[dict[int, _Row]] = {}
         self.speech: Final[Samples] = np.zeros((rows, frame), np.int16)
         self.speaking: Final[Mask] = np.zeros(rows, np.bool_)
@@ -127,8 +131,11 @@ class Playout:
         if self.started[row] >= 0:
             utterance.ending = how
             if self._prepared[row] and flowing:
-                self.speech[row] = (self.speech[row] * self._ramp).astype(np.int16)
+                audible = len(self._fade)
+                self.speech[row, :audible] = (self.speech[row, :audible] * self._fade).astype(np.int16)
+                self.speech[row, audible:] = 0
                 self._prepared_last[row] = True
+                self._prepared_samples[row] = min(audible, int(self._prepared_samples[row]))
                 return []
             return [self._finish(row, state)]
         self._drop_head(row, state)
@@ -218,3 +225,8 @@ class Playout:
         self._final[row] = self._prepared[row] = self._prepared_last[row] = False
         self.speech[row] = 0
         self.speaking[row] = False
+
+
+def _fade(samples: int) -> npt.NDArray[np.float32]:
+    """(samples,) from 1 to nearly 0, half a period of a cosine: without a corner at either end: no click."""
+    return np.asarray((1 + np.cos(np.pi * np.arange(samples) / samples)) / 2, np.float32)

@@ -5,7 +5,8 @@ media process publishes every tick: enough to take the row over when the media p
 store that all rows share. Positions are absolute, in samples at the table's rate; a ring keeps position p at p modulo
 its length.
 
-A block is backed by memory only where it was touched.
+A block is backed by memory only where it was touched. At 8 kHz a row takes 64 kB for what was heard and 32 kB for what
+shall be played, at 16 kHz twice as much.
 """
 
 import mmap
@@ -23,9 +24,12 @@ Samples = npt.NDArray[np.int16]
 Rows = npt.NDArray[np.intp]
 Positions = npt.NDArray[np.int64]
 
-HEARD_MS: Final = 8192
+HEARD_MS: Final = 4096
+"""What a row has heard is kept for so long: more than any stall, and than the turns that a recogniser is told again."""
 AHEAD_MS: Final = 2000
-_PLAYOUT_MS: Final = 4096
+"""So much of what shall be played lies in a row's ring at most."""
+PLAYOUT_MS: Final = 2048
+_PAGE: Final = mmap.PAGESIZE
 _CURRENTLY_WRITTEN_MS: Final = 128
 """The oldest part of the ring of what was heard, which the next ticks may overwrite while it is read."""
 
@@ -84,10 +88,12 @@ def anonymous_memory(name: str, size: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class TableShape:
-    """How large a table is: `rate` in Hz, `rows` calls."""
+    """How large a table is: `rate` in Hz, `rows` calls, the lengths of their rings in ms."""
 
     rate: int
     rows: int
+    heard_ms: int = HEARD_MS
+    playout_ms: int = PLAYOUT_MS
 
     @property
     def frame(self) -> int:
@@ -97,17 +103,22 @@ class TableShape:
     @property
     def heard(self) -> int:
         """Samples a ring of what was heard."""
-        return self.rate // 1000 * HEARD_MS
+        return self.rate // 1000 * self.heard_ms
 
     @property
     def playout(self) -> int:
         """Samples a ring of what shall be played."""
-        return self.rate // 1000 * _PLAYOUT_MS
+        return self.rate // 1000 * self.playout_ms
+
+    @property
+    def counters_bytes(self) -> int:
+        """Bytes of the counters: whole pages, so that rings begin with one."""
+        return -(-self.rows * COUNTERS.itemsize // _PAGE) * _PAGE
 
     @property
     def nbytes(self) -> int:
         """Bytes of the whole block."""
-        return self.rows * (COUNTERS.itemsize + 2 * (self.heard + self.playout))
+        return self.counters_bytes + 2 * self.rows * (self.heard + self.playout)
 
 
 class SharedTable:
@@ -124,7 +135,7 @@ class SharedTable:
         )
         self._memory: Final = mmap.mmap(self.descriptor, shape.nbytes)
         rows = shape.rows
-        after_counters = rows * COUNTERS.itemsize
+        after_counters = shape.counters_bytes
         after_heard = after_counters + rows * shape.heard * 2
         self._after_counters: Final = after_counters
         self._after_heard: Final = after_heard

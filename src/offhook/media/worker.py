@@ -2,7 +2,8 @@
 
 The order of a tick: obey, send what was prepared, prepare the next frame, take what has arrived, let rows have what
 other rows have heard, detect voice, report.
-So an onset is heard and its utterance's prepared frame replaced in the same tick, and the ramp-out leaves in the next.
+So an onset is heard and its utterance's prepared frame changed in the same tick: it leaves in the next, and fades away
+at its head.
 """
 
 import socket
