@@ -57,6 +57,6 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 
 # silero-vad is here for one test (our numpy network against the original); its own dependencies are large and not needed.
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
-	$(PIP_INSTALL) -e '.[server,espeak,dev]'
+	$(PIP_INSTALL) -e '.[server,espeak,dev,bench]'
 	$(PIP_INSTALL) --no-deps 'silero-vad==6.2.3'
 	@touch $(VENV)/.installed $@

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bench.load.paced_engines import FINAL_WORDS_MS, FIRST_AUDIO_MS, TURNS
+from bench.load.caller_script import Script
+from bench.load.vendor_pace import FINAL_WORDS_MS, FIRST_AUDIO_MS, TURNS
 
 MS: Final = 1_000_000
-HEARD: Final = ("answered", "told at length", "settled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def measure(
     turns: dict[int, Turn],
     *,
     silence_ms: int,
-    keys: str,
+    script: Script,
 ) -> Conversation:
     """The figures of a whole conversation. `events`: the app's notes about this call, in order.
 
@@ -67,8 +67,8 @@ def measure(
     asked = [event for event in events if event["type"] == "user_speak"]
     path: list[float] = []
     share: list[float] = []
-    for number, (step, event) in enumerate(zip(HEARD, asked, strict=False), 1):
-        heard = caller["heard_from_ns"].get(step)
+    for number, (step, event) in enumerate(zip(script.heard, asked, strict=False), 1):
+        heard = caller["heard_from_ns"].get(step.value)
         if heard is None:
             continue
         path.append((heard - event["answered"]) / MS - FIRST_AUDIO_MS)
@@ -77,7 +77,7 @@ def measure(
             app_ms = (event["answered"] - event["came"]) / MS
             share.append((heard - over) / MS - FINAL_WORDS_MS - FIRST_AUDIO_MS - app_ms)
     silenced, onset = caller["silenced_ns"], caller["onset_ns"]
-    interrupting = turns.get(3)
+    interrupting = turns.get(script.interrupting)
     texts = [event["text"] for event in asked]
     pressed = [event["digit"] for event in events if event["type"] == "dtmf_received"]
     return Conversation(
@@ -85,8 +85,8 @@ def measure(
         share,
         (silenced - onset) / MS if silenced else None,
         (silenced - interrupting.started_ns) / MS if silenced and interrupting else None,
-        _lost(list(TURNS), texts),
-        _lost(list(keys), pressed),
+        _lost(list(TURNS[: len(script.heard)]), texts),
+        _lost(list(script.keys), pressed),
     )
 
 

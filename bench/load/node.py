@@ -9,16 +9,19 @@ import sys
 import threading
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.load.paced_engines import LAG_FILE
+from bench.load.vendor_pace import FINAL_WORDS_MS, FIRST_AUDIO_MS, TURNS, WORD_EVERY_MS
 
 HERE: Final = Path(__file__).parent
+SOURCE: Final = HERE.parents[1] / "src"
 SILENCE_MS: Final = 600
+RTP_PORTS: Final = range(20000, 30000)
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 NAMES: Final = {"offhook.media": "media", "espeak_process": "voice", "recogniser_process": "ear"}
 
@@ -28,7 +31,12 @@ listen = "127.0.0.1:0"
 [sip]
 listen = ["udp:127.0.0.1:0"]
 codecs = ["PCMU"]
-rtp_ports = "20000-29999"
+rtp_ports = "{first_port}-{last_port}"
+[speech.scripted]
+first_audio_ms = {first_audio}
+word_every_ms = {word_every}
+final_words_ms = {final_words}
+script = {script}
 [logging]
 level = "info"
 format = "json"
@@ -57,11 +65,10 @@ NUMBERS: Final = {"http": "+4921155660", "websocket": "+4921155661"}
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One process at one moment: seconds of CPU since it began, kB resident, open descriptors."""
+    """One process at one moment: seconds of CPU since it began, kB resident."""
 
     cpu_s: float
     rss_kb: int
-    descriptors: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,6 @@ class Node:
     http: str
     folder: Path
     ledger: Path
-    lag_file: Path
 
     def processes(self) -> dict[str, int]:
         """The node's processes and the app, by name."""
@@ -100,17 +106,31 @@ class Node:
 
     def metric(self, name: str) -> float:
         """A number from the service's metrics."""
-        with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=10) as page:
-            text = page.read().decode()
-        found = re.search(rf"^{name}(?:\{{[^}}]*\}})? ([0-9.e+]+)$", text, re.MULTILINE)
+        found = re.search(rf"^{name}(?:\{{[^}}]*\}})? ([0-9.e+]+)$", self._page(), re.MULTILINE)
         if found is None:
             raise RuntimeError(f"The service has no metric {name}.")
         return float(found[1])
 
-    def loop_late_ms(self) -> list[float]:
-        """How late the service's event loop was, every 50 ms; after it has stopped."""
-        values: list[float] = json.loads(self.lag_file.read_text(encoding="utf-8"))
-        return values
+    def loop_lateness(self) -> Counter[float]:
+        """How often the service's event loop has been late by at most so many ms (the classes of its metric)."""
+        buckets = re.findall(r'^offhook_event_loop_late_ms_bucket\{le="([^"]+)"\} (\d+)$', self._page(), re.MULTILINE)
+        classes: Counter[float] = Counter()
+        before = 0
+        for limit, upto in buckets:
+            classes[float(limit)] = int(upto) - before
+            before = int(upto)
+        return classes
+
+    def _page(self) -> str:
+        with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=10) as page:
+            text: str = page.read().decode()
+        return text
+
+
+def ports_taken() -> int:
+    """UDP sockets on this machine at ports that calls may have."""
+    lines = Path("/proc/net/udp").read_text(encoding="utf-8").splitlines()[1:]
+    return sum(int(line.split()[1].rpartition(":")[2], 16) in RTP_PORTS for line in lines)
 
 
 def cost(pid: int) -> Cost:
@@ -118,8 +138,12 @@ def cost(pid: int) -> Cost:
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(") ")[2].split()
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     resident = re.search(r"VmRSS:\s+(\d+) kB", status)
-    descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-    return Cost((int(fields[11]) + int(fields[12])) / TICKS, int(resident[1]) if resident else 0, descriptors)
+    return Cost((int(fields[11]) + int(fields[12])) / TICKS, int(resident[1]) if resident else 0)
+
+
+def descriptors(pid: int) -> int:
+    """How many a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def _descendants(pid: int) -> list[int]:
@@ -144,7 +168,7 @@ def open_node(folder: Path, apps: list[str], max_calls: int) -> Iterator[Node]:
 
     Raises RuntimeError when the service does not become ready.
     """
-    ledger, lag_file = folder / "app.jsonl", folder / "loop.json"
+    ledger = folder / "app.jsonl"
     app = subprocess.Popen([sys.executable, HERE / "talking_app.py", ledger], stdout=subprocess.PIPE, text=True)
     try:
         assert app.stdout is not None
@@ -154,17 +178,17 @@ def open_node(folder: Path, apps: list[str], max_calls: int) -> Iterator[Node]:
             FLOW.format(kind=kind, app=urls[kind], number=NUMBERS[kind], silence=SILENCE_MS) for kind in apps
         )
         settings = folder / "offhook.toml"
-        settings.write_text(SETTINGS.format(folder=folder, max_calls=max_calls) + flows, encoding="utf-8")
+        settings.write_text(_settings(folder, max_calls) + flows, encoding="utf-8")
         service = subprocess.Popen(
-            [sys.executable, HERE / "paced_service.py", "serve", "-c", settings],
+            [sys.executable, "-m", "offhook", "serve", "-c", settings],
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, LAG_FILE: str(lag_file)},
+            env={**os.environ, "PYTHONPATH": str(SOURCE)},
         )
         try:
             sip_port, http = _until_ready(service)
             _keep_log(service, folder / "service.log")
-            node = Node(service, app, sip_port, http, folder, ledger, lag_file)
+            node = Node(service, app, sip_port, http, folder, ledger)
             for name, pid in node.processes().items():
                 pin(pid, 0 if name == "media" else 1)
             yield node
@@ -174,6 +198,19 @@ def open_node(folder: Path, apps: list[str], max_calls: int) -> Iterator[Node]:
     finally:
         app.terminate()
         app.wait(10)
+
+
+def _settings(folder: Path, max_calls: int) -> str:
+    return SETTINGS.format(
+        folder=folder,
+        max_calls=max_calls,
+        first_port=RTP_PORTS.start,
+        last_port=RTP_PORTS.stop - 1,
+        first_audio=FIRST_AUDIO_MS,
+        word_every=WORD_EVERY_MS,
+        final_words=FINAL_WORDS_MS,
+        script=json.dumps(TURNS),
+    )
 
 
 def _until_ready(service: subprocess.Popen[str]) -> tuple[int, str]:
@@ -198,16 +235,3 @@ def _keep_log(service: subprocess.Popen[str], path: Path) -> None:
             file.writelines(service.stderr)
 
     threading.Thread(target=keep, daemon=True).start()
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The costs at one moment, in seconds of the monotonic clock."""
-
-    at_s: float
-    costs: dict[str, Cost]
-
-
-def sample(node: Node) -> Sample:
-    """Now."""
-    return Sample(time.monotonic(), node.costs())

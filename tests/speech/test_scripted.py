@@ -1,11 +1,13 @@
 """The scripted voice and ear that other tests stand on."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
 from offhook.errors import ProviderFailed
 from offhook.speech.synthesizer import SpeechRequest
-from offhook.speech.synthesizers.scripted import ScriptedSynthesizer, ScriptedVoiceSettings, tones
+from offhook.speech.synthesizers.scripted import KEPT, ScriptedSynthesizer, ScriptedVoiceSettings, tones
 from offhook.speech.transcriber import EarFailed, Samples, TranscriptionSettings, WordsHeard
 from offhook.speech.transcribers.scripted import ScriptedEarSettings, ScriptedStream, ScriptedTranscriber
 
@@ -79,3 +81,29 @@ async def test_a_missing_line_fails_its_turn() -> None:
     await stream.close()
 
     assert [item async for item in stream.heard()] == [EarFailed(1, "the script says so")]
+
+
+async def test_an_engine_can_take_as_long_as_a_vendor() -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    voice = ScriptedSynthesizer(ScriptedVoiceSettings(first_audio_ms=30))
+    await anext(voice.speak(SpeechRequest("hello", None)))
+    spoken = loop.time()
+    ear = ScriptedTranscriber(ScriptedEarSettings(script=("yes",), final_words_ms=40))
+    stream = ear.open(TranscriptionSettings(rate=8000))
+    stream.begin_turn(1)
+    stream.finish_turn(1)
+    words = await heard_of(stream)
+
+    assert words == [("yes", True)]
+    assert spoken - began >= 0.03
+    assert loop.time() - spoken >= 0.04
+
+
+async def test_a_long_life_does_not_fill_the_memory_with_what_was_asked() -> None:
+    voice, ear = ScriptedSynthesizer(), ScriptedTranscriber()
+    for number in range(KEPT + 5):
+        await anext(voice.speak(SpeechRequest(str(number), None)))
+        ear.open(TranscriptionSettings(rate=8000))
+
+    assert [voice.requests[0].text, len(voice.requests), len(ear.opened)] == ["5", KEPT, KEPT]

@@ -9,6 +9,7 @@ import structlog
 from offhook.control.control_app import control_app
 from offhook.service.http_server import HttpServer
 from offhook.service.line_metrics import LineMetrics
+from offhook.service.loop_watch import LoopWatch
 from offhook.service.memory_sweep import MemorySweep, swept_by_hand
 from offhook.service.practice_target import PracticeTarget
 from offhook.service.service_metrics import (
@@ -49,6 +50,7 @@ async def serve(
     limits = house.settings.limits
     stopping = Stopping(house.register, drain_seconds=limits.drain_seconds, farewell_seconds=limits.farewell_seconds)
     sweep = MemorySweep(lambda: house.register.counted["calls_ended"], house.register.calls_in_progress)
+    watch = LoopWatch()
     app = control_app(
         house.register,
         keys=house.settings.http.keys,
@@ -56,6 +58,7 @@ async def serve(
         metrics=[
             ServiceMetrics(house.register, house.keeper),
             MediaMetrics(house.link),
+            watch,
             LineMetrics(house.link.lines),
             DialMetrics(house.routes),
             sweep,
@@ -72,7 +75,10 @@ async def serve(
             await listener.start()
             started.append(listener)
         async with asyncio.TaskGroup() as tasks:
-            background = [tasks.create_task(_run(house, listeners, practice, sweep), name="register")]
+            background = [
+                tasks.create_task(_run(house, listeners, practice, sweep), name="register"),
+                tasks.create_task(watch.run(), name="loop watch"),
+            ]
             if house.keeper is not None:
                 background.append(tasks.create_task(house.keeper.run(), name="call log keeper"))
             tasks.create_task(http.serve(), name="http")

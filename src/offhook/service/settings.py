@@ -90,6 +90,21 @@ class Sip(Section):
     machine."""
 
 
+class ScriptedSpeech(Section):
+    """The engines named `scripted`, which take as long as a vendor's would: to put an app under load without paying for
+    speech. The voice speaks in tones; the ear hears what is written here, whatever callers say."""
+
+    first_audio_ms: int = Field(default=0, ge=0, le=10000)
+    """How long the voice takes to its first sound; the rest is there at once. Speech that it made before comes from the
+    cache."""
+    word_every_ms: int = Field(default=300, ge=20, le=5000)
+    """How much of a caller's audio gives a word more."""
+    final_words_ms: int = Field(default=0, ge=0, le=10000)
+    """How long after the end of a turn its final words come."""
+    script: Listed[str] = ()
+    """What is heard in the turns 1, 2, … of every call. Turns beyond it have no words."""
+
+
 class Speech(Section):
     """Ears and voices, shared by all flows."""
 
@@ -97,6 +112,7 @@ class Speech(Section):
     """Processes of the embedded recogniser. One takes about one core while somebody speaks."""
     aliases: dict[str, Listed[str]] = Field(default_factory=dict)
     """Names that apps ask for, mapped to engines of this service: `azure = ["espeak", "pocketsphinx"]`."""
+    scripted: ScriptedSpeech = ScriptedSpeech()
 
 
 class Logging(Section):

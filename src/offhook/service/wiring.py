@@ -49,10 +49,10 @@ from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
 from offhook.speech.synthesizer import Synthesizer
 from offhook.speech.synthesizer_chain import SynthesizerChain
 from offhook.speech.synthesizers.espeak import EspeakSynthesizer
-from offhook.speech.synthesizers.scripted import ScriptedSynthesizer
+from offhook.speech.synthesizers.scripted import ScriptedSynthesizer, ScriptedVoiceSettings
 from offhook.speech.transcriber import Transcriber
 from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
-from offhook.speech.transcribers.scripted import ScriptedTranscriber
+from offhook.speech.transcribers.scripted import ScriptedEarSettings, ScriptedTranscriber
 from offhook.transports.call_leg import Listener
 from offhook.transports.media_stream.listener import MediaStreamListener
 from offhook.transports.media_stream.settings import StreamAccount, StreamSettings
@@ -278,10 +278,14 @@ async def _start_engines(settings: Settings, stack: AsyncExitStack) -> Engines:
     """Start every engine; one that fails is left out and said so. Raises its OffhookError when a flow needs just that
     one."""
     failures: dict[str, OffhookError] = {}
-    made_voices: list[Synthesizer] = [CachedSynthesizer(EspeakSynthesizer(), SpeechCache()), ScriptedSynthesizer()]
+    cache, scripted = SpeechCache(), settings.speech.scripted
+    made_voices: list[Synthesizer] = [
+        CachedSynthesizer(EspeakSynthesizer(), cache),
+        CachedSynthesizer(ScriptedSynthesizer(ScriptedVoiceSettings(first_audio_ms=scripted.first_audio_ms)), cache),
+    ]
     made_ears: list[Transcriber] = [
         PocketsphinxTranscriber(PocketsphinxSettings(workers=settings.speech.recogniser_workers)),
-        ScriptedTranscriber(),
+        ScriptedTranscriber(ScriptedEarSettings(scripted.script, scripted.word_every_ms, scripted.final_words_ms)),
     ]
     voices = {voice.name: voice for voice in made_voices if await _started(voice, stack, failures)}
     ears = {ear.name: ear for ear in made_ears if await _started(ear, stack, failures)}

@@ -1,28 +1,32 @@
-"""An ear for tests: it hears what its script says, word by word as audio comes, and never looks at a clock."""
+"""An ear for tests: it hears what its script says, word by word as audio comes, and as fast as its settings say."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from offhook.speech.scripted_delay import take
 from offhook.speech.transcriber import EarFailed, Heard, Samples, TranscriptionSettings, WordsHeard
 
 NAME: Final = "scripted"
+KEPT: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptedEarSettings:
     """`script`: what the caller says in turns 1, 2, …; None fails that turn, and turns beyond the script have no words.
-    Each `ms_per_word` of a turn's audio reveals one more word; `finish_turn` reveals the rest."""
+    Each `ms_per_word` of a turn's audio reveals one more word; `finish_turn` reveals the rest, `final_words_ms` later.
+    """
 
     script: Sequence[str | None] = ()
     ms_per_word: int = 300
+    final_words_ms: int = 0
     name: str = NAME
     language: str | None = None
 
 
 class ScriptedTranscriber:
-    """Plays its script to every stream. `opened` lists the settings of all streams, in order."""
+    """Plays its script to every stream. `opened` lists the settings of the last KEPT streams, in order."""
 
     def __init__(self, settings: ScriptedEarSettings | None = None) -> None:
         self._settings = settings or ScriptedEarSettings()
@@ -38,6 +42,7 @@ class ScriptedTranscriber:
     def open(self, settings: TranscriptionSettings) -> "ScriptedStream":
         """An ear that follows the script."""
         self.opened.append(settings)
+        del self.opened[:-KEPT]
         return ScriptedStream(self._settings, settings.rate)
 
 
@@ -82,6 +87,8 @@ class ScriptedStream:
     async def heard(self) -> AsyncGenerator[Heard, None]:
         """Words and failures, in order, until `close`."""
         while (heard := await self._results.get()) is not None:
+            if isinstance(heard, WordsHeard) and heard.final:
+                await take(self._settings.final_words_ms)
             yield heard
 
     async def close(self) -> None:

@@ -1,0 +1,40 @@
+"""What a finished call leaves behind: a line through memory and descriptors over the calls that are over."""
+
+from bisect import bisect_right
+from typing import Final
+
+import numpy as np
+from bench.load.figures import slope
+from bench.load.runs import NODE, Run
+
+SETTLED: Final = 0.25
+"""The first quarter of the calls fills what is only filled once: caches, the allocator's pools."""
+BLOCKS: Final = 30
+"""Samples are taken together into so many means: those of one moment and the next are nearly the same, and would make
+the error look smaller than it is."""
+
+
+def lines_of_memory(run: Run) -> list[str]:
+    """A line a process, and one for the node: kB a finished call with the standard error."""
+    offset = run.monotonic_less_unix_ns
+    ended = sorted((call["ended_ns"] + offset) / 1e9 for call in run.report["calls"])
+    points = [(bisect_right(ended, one.at_s), one) for one in run.samples]
+    most = len(ended)
+    chosen = [(done, one) for done, one in points if SETTLED * most <= done < most]
+    found = []
+    for name, names in [*((name, (name,)) for name in NODE), ("node", NODE)]:
+        table = [(float(done), float(sum(one.costs[each].rss_kb for each in names))) for done, one in chosen]
+        line = slope(_means(table))
+        if line is not None:
+            verdict = "not different from 0" if abs(line.slope) < 2 * line.error else "different from 0"
+            text = f"  memory of {name}: {line.slope:+.4f} ± {line.error:.4f} kB a finished call ({verdict})"
+            found.append(f"{text}, over {most - round(SETTLED * most)} of {most} calls")
+    return found
+
+
+def _means(table: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Means of blocks of equally many samples."""
+    if len(table) < 2 * BLOCKS:
+        return table
+    blocks = np.array_split(np.array(table), BLOCKS)
+    return [(float(block[:, 0].mean()), float(block[:, 1].mean())) for block in blocks]
