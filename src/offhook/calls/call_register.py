@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from offhook.calls.beat_book import BeatBook
 from offhook.calls.call_log import CallLog, CallWatcher, LogSink
 from offhook.calls.dial_routes import DialRefused
 from offhook.calls.flow import CallOfFlow, Flow, Switchboard
@@ -67,6 +68,8 @@ class CallRegister:
         self._watch: Final = watch
         self._tasks: asyncio.TaskGroup | None = None
         self._calls: Final[dict[str, LiveCall]] = {}
+        self._beats: Final[BeatBook[LiveCall]] = BeatBook(heart)
+        self._owners: Final[dict[int, LiveCall]] = {}
         self._ended: Final[OrderedDict[str, None]] = OrderedDict()
         self._open: bool = True
         self._nobody: Final = asyncio.Event()
@@ -171,7 +174,7 @@ class CallRegister:
         log = CallLog(self._logs.open(session.id), settings, about | more, self._watch(session))
         what = "call_offered" if session.direction == "inbound" else "call_placed"
         logger.info(what, session_id=session.id, flow=flow.id, transport=offer.transport)
-        return LiveCall(leg, flow, settings, self._link, self._heart, log, self._way_out)
+        return LiveCall(leg, flow, settings, self._link, self._heart, self._beats, log, self._way_out)
 
     def _live_on(self, call: LiveCall, tasks: asyncio.TaskGroup) -> None:
         self._calls[call.session.id] = call
@@ -184,6 +187,8 @@ class CallRegister:
                 await call.run()
         finally:
             del self._calls[call.session.id]
+            for lease in [lease for lease, owner in self._owners.items() if owner is call]:
+                del self._owners[lease]
             self._ended[call.session.id] = None
             while len(self._ended) > ENDED_REMEMBERED:
                 self._ended.popitem(last=False)
@@ -203,12 +208,24 @@ class CallRegister:
     # --- the beat
 
     def take(self, report: Report) -> None:
-        """One report: its facts to the calls they belong to, and a beat for every call."""
-        facts: dict[int, list[RowFact]] = defaultdict(list)
+        """One report: its facts to the calls they belong to, and a beat for every call that has some or wants one."""
+        facts: dict[LiveCall, list[RowFact]] = defaultdict(list)
         for fact in report.facts:
-            facts[fact.lease].append(fact)
-        for call in tuple(self._calls.values()):
-            call.beat([fact for lease in call.leases for fact in facts.get(lease, ())])
+            call = self._owner(fact.lease)
+            if call is not None:
+                facts[call].append(fact)
+        for call in dict.fromkeys((*facts, *self._beats.take())):
+            if call.session.id in self._calls:
+                call.beat(facts.get(call, ()))
+
+    def _owner(self, lease: int) -> LiveCall | None:
+        call = self._owners.get(lease)
+        if call is None:
+            # Most rows are those of calls that came lately.
+            call = next((one for one in reversed(self._calls.values()) if lease in one.leases), None)
+            if call is not None:
+                self._owners[lease] = call
+        return call
 
     # --- what others ask
 

@@ -3,8 +3,9 @@
 The row's ring keeps what was heard, so that a turn can begin before its onset; audio goes out in blocks of 100 ms.
 """
 
-from typing import Final
+from typing import Any, Final
 
+from offhook.calls.beat_book import CallBeat
 from offhook.calls.media_link import MediaLink
 from offhook.speech.transcriber import TranscriberStream
 
@@ -18,8 +19,9 @@ class CallerEar:
     `turn` is the turn that is open; audio of a turn that has finished is not fed to anybody.
     """
 
-    def __init__(self, link: MediaLink, lease: int, rate: int) -> None:
+    def __init__(self, link: MediaLink, lease: int, rate: int, beat: CallBeat[Any]) -> None:
         self._link: Final = link
+        self._beat: Final = beat
         self._lease: Final = lease
         self._rate: Final = rate
         self._stream: TranscriberStream | None = None
@@ -27,6 +29,7 @@ class CallerEar:
         self._fed = 0
         self._onset = 0
         self._floor = 0
+        self._next_block = 0
         self.owed: Final[set[int]] = set()
 
     def listen_with(self, stream: TranscriberStream) -> None:
@@ -47,6 +50,7 @@ class CallerEar:
         if self._stream is not None:
             self._stream.begin_turn(turn)
         self._feed()
+        self._wait_for_a_block()
 
     def finish(self, turn: int) -> None:
         """The turn is over: its final words are owed."""
@@ -59,10 +63,19 @@ class CallerEar:
         if self._stream is not None:
             self._stream.finish_turn(turn)
 
-    def tick(self, tick: int) -> None:
-        """Each tick: a block, when it is full."""
-        if self._turn is not None and tick % BLOCK_TICKS == 0:
+    def tick(self) -> None:
+        """At a beat: a block, when it is full."""
+        if self._turn is None:
+            return
+        if self._beat.tick >= self._next_block:
             self._feed()
+        self._wait_for_a_block()
+
+    def _wait_for_a_block(self) -> None:
+        """Blocks of different calls are full in different ticks."""
+        after = self._beat.tick + 1
+        self._next_block = after + (self._lease - after) % BLOCK_TICKS
+        self._beat.at(self._next_block)
 
     def _feed(self) -> None:
         until = self._link.heard_until(self._lease)

@@ -7,8 +7,9 @@ the row changes its terms when the new leg is up.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Final
+from typing import Any, Final
 
+from offhook.calls.beat_book import CallBeat
 from offhook.calls.dial_routes import AskedToDial, DialRefused, Purpose
 from offhook.calls.flow import Flow
 from offhook.calls.media_link import MediaLink, Row
@@ -48,6 +49,7 @@ class LegChanges:
         way_out: WayOut,
         flow: Flow,
         session_id: str,
+        beat: CallBeat[Any],
         *,
         tasks: asyncio.TaskGroup,
         note: Callable[[str], None],
@@ -58,7 +60,7 @@ class LegChanges:
         self._note: Final = note
         self._flow: Final = flow
         self._session_id: Final = session_id
-        self._tick = 0
+        self._beat: Final = beat
         self._trying: tuple[CallLeg, PlacedLeg, asyncio.Task[None]] | None = None
         self._leaving: Final[list[tuple[int, CallLeg]]] = []
         self._placed: Final[list[PlacedLeg]] = []
@@ -95,11 +97,12 @@ class LegChanges:
         self._placed.append(placed)
         self._trying = leg, placed, self._tasks.create_task(self._try(leg, placed, row, takes), name="referred")
 
-    def tick(self, tick: int) -> None:
-        """It is this tick now."""
-        self._tick = tick
-        while self._leaving and self._leaving[0][0] + LEAVES_WITHIN_TICKS <= tick:
+    def tick(self) -> None:
+        """At a beat: legs that should have hung up by themselves are hung up."""
+        while self._leaving and self._leaving[0][0] <= self._beat.tick:
             self._leaving.pop(0)[1].hang_up("referred")
+        if self._leaving:
+            self._beat.at(self._leaving[0][0])
 
     def left(self, leg: CallLeg, gone: Callable[[], None]) -> bool:
         """This leg is over. True: whoever it has asked for is being called, and the call waits for him; `gone` is
@@ -161,6 +164,8 @@ class LegChanges:
         assert isinstance(fact, LegConnected)
         self._note(f"{placed.leg.offer.called} takes the place of call {leg.offer.call_id}")
         self._link.change_terms(row.lease, fact.terms or placed.leg.offer.terms, new_peer=True)
-        self._leaving.append((self._tick, leg))
+        leaves_by = self._beat.tick + LEAVES_WITHIN_TICKS
+        self._leaving.append((leaves_by, leg))
+        self._beat.at(leaves_by)
         takes(placed.leg, facts)
         leg.answer_refer(200)

@@ -13,6 +13,7 @@ from typing import Final, assert_never
 import structlog
 
 from offhook.app_links.app_link import ActionsCame, AnswerCame, AnswerFailed, AppFact, AppLink, LinkLost, LinkNoted
+from offhook.calls.beat_book import BeatBook, CallBeat
 from offhook.calls.call_log import CallLog
 from offhook.calls.flow import Flow
 from offhook.calls.heartbeat import Heartbeat
@@ -98,6 +99,7 @@ class LiveCall:
         settings: CallSettings,
         link: MediaLink,
         heart: Heartbeat,
+        beats: BeatBook["LiveCall"],
         log: CallLog,
         way_out: WayOut,
     ) -> None:
@@ -109,6 +111,7 @@ class LiveCall:
         self._flow: Final = flow
         self._link: Final = link
         self._heart: Final = heart
+        self._beat: Final = CallBeat(beats, self)
         self._log: Final = log
         self._settings: Final = settings
         self._core: Final = Conversation(settings)
@@ -192,16 +195,20 @@ class LiveCall:
                 # The very time that the core is given: a replay has no other.
                 self._log.fact(now, next_fact, self._core.masked(next_fact))
                 self._obey(self._core.receive(next_fact, now))
+            self._beat.when(self._core.next_deadline, self._began)
         finally:
             self._taking = False
 
     def beat(self, facts: Sequence[RowFact]) -> None:
-        """One tick with the facts of the call's media rows. The call's outer wall: whatever breaks in here ends this
-        call and no other."""
+        """A tick in which media rows have facts, or which was wanted. The call's outer wall: whatever breaks in here
+        ends this call and no other."""
         try:
             for fact in facts:
                 self._take(fact)
-            self._tick()
+            if self._hands is not None:
+                self._hands.tick()
+            self._obey(self._core.advance(self.now))
+            self._beat.when(self._core.next_deadline, self._began)
         except Exception as error:  # noqa: BLE001 - the outer wall (house rule 7)
             self._failure = error
             self._over.set()
@@ -246,15 +253,6 @@ class LiveCall:
             case _:
                 assert_never(fact)
 
-    def _tick(self) -> None:
-        if self._hands is not None:
-            self._hands.tick(self._heart.tick)
-            if self._hands.sound is not None:
-                self._hands.sound.ear.tick(self._heart.tick)
-        deadline = self._core.next_deadline
-        if deadline is not None and deadline <= self.now:
-            self._obey(self._core.advance(self.now))
-
     def end(self, reason: str, notice: str) -> None:
         """The service wants this call to end; `notice` is spoken first."""
         self.happened(EndRequested(reason, notice))
@@ -275,12 +273,15 @@ class LiveCall:
     def _start(self, tasks: asyncio.TaskGroup, links: asyncio.TaskGroup) -> None:
         self._tasks, self._links = tasks, links
         app = self._open_app(None)
-        self._changes = LegChanges(self._link, self._way_out, self._flow, self.session.id, tasks=tasks, note=self._note)
+        self._changes = LegChanges(
+            self._link, self._way_out, self._flow, self.session.id, self._beat, tasks=tasks, note=self._note
+        )
         self._hands = Hands(
             leg=self._leg,
             flow=self._flow,
             app=app,
             link=self._link,
+            beat=self._beat,
             tasks=tasks,
             happened=self.happened,
             note=self._note,

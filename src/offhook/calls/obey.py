@@ -3,12 +3,13 @@
 import asyncio
 import base64
 from collections.abc import Callable
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 from offhook.app_links.app_link import AppLink
 from offhook.audio.resample import resample
 from offhook.audio.wav import read_wav
 from offhook.calls.assistant_voice import AssistantVoice, wav_as_speech
+from offhook.calls.beat_book import CallBeat
 from offhook.calls.caller_ear import CallerEar
 from offhook.calls.dial_routes import AskedToDial, Purpose
 from offhook.calls.flow import Flow
@@ -84,6 +85,7 @@ class Hands:
         flow: Flow,
         app: AppLink,
         link: MediaLink,
+        beat: CallBeat[Any],
         tasks: asyncio.TaskGroup,
         happened: Callable[[Input], None],
         note: Callable[[str], None],
@@ -99,6 +101,7 @@ class Hands:
         self._flow: Final = flow
         self._app = app
         self._link: Final = link
+        self._beat: Final = beat
         self._tasks: Final = tasks
         self._happened: Final = happened
         self._note: Final = note
@@ -112,7 +115,6 @@ class Hands:
         self._transfers = 0
         self._loop_task: asyncio.Task[None] | None = None
         self._leaving: str | None = None
-        self._tick = 0
         self.sound: Sound | None = None
         self.transfer: TransferLeg | None = None
         self.events_sent = 0
@@ -145,13 +147,14 @@ class Hands:
                 else:
                     self._obey_in_sound(order, self.sound)
 
-    def tick(self, tick: int) -> None:
-        """It is this tick now: do what was put off until it."""
-        self._tick = tick
-        self._changes.tick(tick)
+    def tick(self) -> None:
+        """At a beat: do what was put off until this tick."""
+        self._changes.tick()
         if self.transfer is not None:
-            self.transfer.tick(tick)
+            self.transfer.tick()
         self._hang_up_after_the_last_words()
+        if self.sound is not None:
+            self.sound.ear.tick()
 
     def rest(self) -> None:
         """The call is over: what is still being made is not needed."""
@@ -177,9 +180,11 @@ class Hands:
         if self._leaving is None:
             return
         silent_since = None if self.sound is None else self.sound.silent_since
-        if silent_since is None or self._tick >= silent_since + LAST_WORDS_TICKS:
+        if silent_since is None or self._beat.tick >= silent_since + LAST_WORDS_TICKS:
             self.leg.hang_up(self._leaving)
             self._leaving = None
+        else:
+            self._beat.at(silent_since + LAST_WORDS_TICKS)
 
     def _answer(self) -> None:
         try:
@@ -193,7 +198,7 @@ class Hands:
 
     def _sound_on(self, row: Row) -> None:
         voice = AssistantVoice(self._link, row.lease, row.rate, self._tasks, self._happened)
-        self.sound = Sound(row, voice, CallerEar(self._link, row.lease, row.rate))
+        self.sound = Sound(row, voice, CallerEar(self._link, row.lease, row.rate, self._beat))
         self._configure(self._recognition, self.sound)
 
     def _start_transfer(self, order: StartTransfer, sound: Sound) -> None:
@@ -206,6 +211,7 @@ class Hands:
             self._flow.while_it_rings,
             self._transfers,
             self._changes,
+            beat=self._beat,
             tasks=self._tasks,
             happened=self._happened,
             note=self._note,

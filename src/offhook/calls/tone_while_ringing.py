@@ -1,7 +1,8 @@
 """What a caller hears while somebody else is being called: the ringing tone, or the flow's loop (contract D15)."""
 
-from typing import Final
+from typing import Any, Final
 
+from offhook.calls.beat_book import CallBeat
 from offhook.calls.flow import WhileItRings
 from offhook.calls.media_link import MediaLink, Row
 from offhook.media.messages import TICK_MS
@@ -18,8 +19,9 @@ class ToneWhileRinging:
             what is told of it is no fact of the conversation (`is_tone`).
     """
 
-    def __init__(self, link: MediaLink, row: Row, what: WhileItRings, attempt: int) -> None:
+    def __init__(self, link: MediaLink, row: Row, what: WhileItRings, attempt: int, beat: CallBeat[Any]) -> None:
         self._link: Final = link
+        self._beat: Final = beat
         self._row: Final = row
         self._what: Final = what
         self._own_number: Final = TONES_FROM + attempt
@@ -42,15 +44,16 @@ class ToneWhileRinging:
             self._link.stop(self._row.lease, self._number)
         self._number = self._round = self._next_at = None
 
-    def tick(self, tick: int) -> None:
+    def tick(self) -> None:
         """The next round, in time before the present one is over."""
         if self._round is None or self._number is None:
             return
         if self._next_at is None:
-            self._next_at = tick
-        if tick >= self._next_at:
+            self._next_at = self._beat.tick
+        if self._beat.tick >= self._next_at:
             self._link.play(self._row.lease, self._number, self._round, False)
             self._next_at += len(self._round) * 1000 // self._row.rate // TICK_MS
+        self._beat.at(self._next_at)
 
     def _begin(self) -> None:
         if self._number is not None:
@@ -59,6 +62,7 @@ class ToneWhileRinging:
         if samples.size:
             self._number, self._round = self._own_number, samples
             self._link.play(self._row.lease, self._number, samples, False)
+            self._beat.at(self._beat.tick + 1)
 
 
 def is_tone(utterance: int) -> bool:

@@ -7,8 +7,9 @@ not come through here. What the target presses goes to the caller and is nobody 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from enum import Enum, auto
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
+from offhook.calls.beat_book import CallBeat
 from offhook.calls.dial_routes import AskedToDial, DialRefused
 from offhook.calls.flow import WhileItRings
 from offhook.calls.key_doubles import KeyDoubles, KeyWay
@@ -82,6 +83,7 @@ class TransferLeg:
         attempt: int,
         changes: LegChanges,
         *,
+        beat: CallBeat[Any],
         tasks: asyncio.TaskGroup,
         happened: Callable[[Input], None],
         note: Callable[[str], None],
@@ -91,7 +93,8 @@ class TransferLeg:
         self._changes: Final = changes
         self._link: Final = link
         self._way_out: Final = way_out
-        self._tone: Final = ToneWhileRinging(link, caller, while_it_rings, attempt)
+        self._beat: Final = beat
+        self._tone: Final = ToneWhileRinging(link, caller, while_it_rings, attempt, beat)
         self._tasks: Final = tasks
         self._happened: Final = happened
         self._note: Final = note
@@ -99,13 +102,11 @@ class TransferLeg:
         self._placed: PlacedLeg | None = None
         self._refer: ReferTo | None = None
         self._refer_until: int | None = None
-        self._ring_ticks: int | None = None
         self._leg: CallLeg | None = None
         self._following: Final[list[asyncio.Task[None]]] = []
         self._row: Row | None = None
         self._trouble: str | None = None
         self._keys: Final = KeyDoubles()
-        self._now = 0
 
     @property
     def lease(self) -> int | None:
@@ -147,7 +148,9 @@ class TransferLeg:
             leg.hand_over(refer.order)
             return
         assert isinstance(leg, Refers)
-        self._ring_ticks = round(asked.ring_seconds * 1000) // TICK_MS
+        # The time goes from the next tick on, in which the leg is told.
+        self._refer_until = self._beat.tick + 1 + round(asked.ring_seconds * 1000) // TICK_MS
+        self._beat.at(self._refer_until)
         self._note(f"transfer: the caller is referred to {refer.address}")
         leg.refer(refer.address)
 
@@ -186,15 +189,14 @@ class TransferLeg:
 
     # --- what happens
 
-    def tick(self, tick: int) -> None:
-        """Each tick: the tone goes on; a caller who was referred is waited for no longer than it may ring."""
-        self._now = tick * TICK_MS
-        self._tone.tick(tick)
-        if self._state is Far.REFERRED and self._ring_ticks is not None:
-            if self._refer_until is None:
-                self._refer_until = tick + self._ring_ticks
-            elif tick >= self._refer_until:
+    def tick(self) -> None:
+        """At a beat: the tone goes on; a caller who was referred is waited for no longer than it may ring."""
+        self._tone.tick()
+        if self._state is Far.REFERRED and self._refer_until is not None:
+            if self._beat.tick >= self._refer_until:
                 self._over("transfer: nothing was said of the target in time", TransferFailed("no_answer"))
+            else:
+                self._beat.at(self._refer_until)
 
     def take(self, fact: RowFact) -> None:
         """A fact of the target's row."""
@@ -212,7 +214,7 @@ class TransferLeg:
 
     def _key(self, digit: str, way: KeyWay) -> None:
         """A key of the target passes through the bridge (contract D15), once however it is reported."""
-        if self._keys.is_press(digit, way, self._now) and self.bridged:
+        if self._keys.is_press(digit, way, self._beat.tick * TICK_MS) and self.bridged:
             self._link.send_digit(self._caller.lease, digit)
 
     def replace(self, old: CallLeg, new: CallLeg) -> bool:
