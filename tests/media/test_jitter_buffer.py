@@ -11,6 +11,7 @@ from offhook.audio.g711 import decode_ulaw, encode_ulaw
 from offhook.media.heard import Heard
 from offhook.media.jitter_buffer import JitterBuffer
 from offhook.media.messages import ChangeTerms, Codec, MediaTerms
+from offhook.media.rtp import Kind
 from offhook.media.shared_audio import Samples, SharedTable, TableShape
 
 if TYPE_CHECKING:
@@ -223,11 +224,11 @@ def test_whatever_the_network_does_each_frame_is_heard_at_its_place_or_not_at_al
         if fate == "doubled":
             arrivals.setdefault(n + delay + 1, []).append(n)
     for tick in range(len(fates) + 2):
-        for n in arrivals.get(tick, []):
-            code = np.full((1, 160), (n % 100) + 1, np.uint8)
-            number = np.array([n], np.int64)
-            buffer.insert(row, np.array([1], np.uint8), number + 100, number * 160 + 5000, np.array([160]), code)
-        buffer.deliver(row)
+        came = np.array(arrivals.get(tick, []), np.int64)
+        if len(came):
+            kinds, lengths = np.full(len(came), Kind.PCMU, np.uint8), np.full(len(came), 160)
+            codes = np.tile((came % 100 + 1).astype(np.uint8)[:, None], 160)
+            buffer.take(row.repeat(len(came)), kinds, came + 100, came * 160 + 5000, lengths, codes)
         buffer.wait(row)
     heard_frames = shared.heard[1, : heard.count[1]].reshape(-1, 160)
     assert len(heard_frames) == len(fates)
@@ -235,3 +236,29 @@ def test_whatever_the_network_does_each_frame_is_heard_at_its_place_or_not_at_al
         right = np.all(frame == decode_ulaw(np.array([n % 100 + 1], np.uint8))[0])
         assert right or fate == "lost", f"frame {n} that {fate} was not heard in its place"
     shared.close()
+
+
+def test_more_packets_of_a_row_at_once_than_a_tick_has_are_heard_in_full(hand: "Hand", speech: Samples) -> None:
+    lease, peer = hand.call()
+    other, calm = hand.call()
+    for frame in frames(speech[:800]):
+        peer.say(frame)
+        calm.say(frame)
+        hand.tick()
+    for frame in frames(speech[800:8000]):
+        peer.say(frame)
+    calm.say(speech[800:960])
+    hand.tick()
+    assert np.array_equal(hand.heard(lease), through_ulaw(speech[:8000]))
+    assert np.array_equal(hand.heard(other), through_ulaw(speech[:960]))
+
+
+def test_a_packet_of_another_law_or_an_event_in_between_takes_its_place(hand: "Hand", speech: Samples) -> None:
+    lease, peer = hand.call()
+    for n, frame in enumerate(frames(speech[:3200])):
+        peer.raw(peer.packet(frame, codec=Codec.PCMA if n % 3 else Codec.PCMU))
+        if n == 10:
+            peer.event(5, 160, end=True)
+        hand.tick()
+    assert len(hand.heard(lease)) == 3200
+    assert hand.counter(lease, "given_up") == 0

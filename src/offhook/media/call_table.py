@@ -228,7 +228,6 @@ class CallTable:
                 self._insert_one(row, packet, tick)  # this batch has settled it
             else:
                 self._consider(row, sources[k], packet, tick)
-        self._jitter.deliver(self._listening())
 
     def listen(self, tick: int) -> None:
         """All that has arrived was taken: missing packets, silence, peers that have fallen silent."""
@@ -364,7 +363,7 @@ class CallTable:
         """Packets of known streams; returns those that are too far from theirs to be of it."""
         sequence, timestamp, length = packets.sequence[which], packets.timestamp[which], packets.length[which]
         payload = packets.data[:, HEADER_BYTES : HEADER_BYTES + int(length.max())][which]
-        foreign, late = self._jitter.insert(rows, kinds, sequence, timestamp, length, payload)
+        foreign, late = self._jitter.take(rows, kinds, sequence, timestamp, length, payload)
         for k in np.flatnonzero((kinds == Kind.EVENT) & ~foreign):
             self._key(int(rows[k]), int(timestamp[k]), payload[k, : length[k]].tobytes())
         ours = ~foreign
@@ -396,7 +395,7 @@ class CallTable:
             self._insert_one(row, first, tick)
 
     def _insert_one(self, row: int, packet: Packet, tick: int) -> None:
-        self._jitter.insert(
+        self._jitter.take(
             np.array([row]),
             np.array([packet.kind], np.uint8),
             np.array([packet.sequence]),

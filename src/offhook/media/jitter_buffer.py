@@ -36,10 +36,14 @@ LARGEST_JUMP: Final = 3000
 """Sequence numbers further ahead, or more than LARGEST_DISORDER behind, are those of another stream (RFC 3550 A.1)."""
 LARGEST_DISORDER: Final = 100
 _NOTHING = -1
+_MOST_TURNS: Final = 4
+# an attribute of an enumeration costs as much as a small sum over all rows
+_OTHER, _EVENT, _G722, _OPUS = (int(kind) for kind in (Kind.OTHER, Kind.EVENT, Kind.G722, Kind.OPUS))
 
 
 class JitterBuffer:
-    """Rings of SLOTS packets a row. What was not there in time is counted in the rows' `counters`."""
+    """Rings of SLOTS packets a row, which only what comes out of order touches: 32 kB at 8 kHz, 128 kB at 16 kHz. What
+    was not there in time is counted in the rows' `counters`."""
 
     def __init__(self, heard: Heard, counters: npt.NDArray[Any]) -> None:
         rows, rate = heard.shape.rows, heard.shape.rate
@@ -73,11 +77,43 @@ class JitterBuffer:
         self._next_timestamp[row] = timestamp
         self._reach[row] = self._waited[row] = self._idle[row] = self._filled[row] = 0
 
-    def insert(
+    def take(
         self, rows: Rows, kinds: Bytes, sequence: Numbers, timestamp: Numbers, length: Numbers, payload: Bytes
     ) -> tuple[Mask, Mask]:
-        """Take (n,) packets of the rows' streams, payloads (n, ≥ length). Returns which of them are of another
-        stream, and which came too late or again."""
+        """Take (n,) packets of the rows' streams, payloads (n, ≥ length); the rows hear all that is there in order.
+        Returns which packets are of another stream, and which came too late or again."""
+        kinds = self._heard_as(kinds, length, payload)
+        turns = _turns(rows)
+        if not turns.any():
+            return self._take_each(rows, kinds, sequence, timestamp, length, payload)
+        foreign, late = np.zeros((2, len(rows)), np.bool_)
+        for turn in range(int(turns.max()) + 1):
+            at = np.flatnonzero(turns == turn)
+            take = self._take_each if turn < _MOST_TURNS else self._put_in_order
+            foreign[at], late[at] = take(rows[at], kinds[at], sequence[at], timestamp[at], length[at], payload[at])
+        return foreign, late
+
+    def _take_each(
+        self, rows: Rows, kinds: Bytes, sequence: Numbers, timestamp: Numbers, length: Numbers, payload: Bytes
+    ) -> tuple[Mask, Mask]:
+        """At most one packet a row: what comes next, and waits for nothing, is heard from where it lies."""
+        straight = (sequence == self._next[rows]) & (self._reach[rows] == 0)
+        foreign, late = np.zeros((2, len(rows)), np.bool_)
+        if straight.all():
+            self._hear(rows, kinds, timestamp, length, payload)
+            return foreign, late
+        at, others = np.flatnonzero(straight), np.flatnonzero(~straight)
+        if len(at):
+            self._hear(rows[at], kinds[at], timestamp[at], length[at], payload[at])
+        foreign[others], late[others] = self._put_in_order(
+            rows[others], kinds[others], sequence[others], timestamp[others], length[others], payload[others]
+        )
+        return foreign, late
+
+    def _put_in_order(
+        self, rows: Rows, kinds: Bytes, sequence: Numbers, timestamp: Numbers, length: Numbers, payload: Bytes
+    ) -> tuple[Mask, Mask]:
+        """Into the slots, and out of them."""
         distance = ahead(sequence, self._next[rows], 16)
         foreign = (distance < -LARGEST_DISORDER) | (distance >= LARGEST_JUMP)
         for k in np.flatnonzero((distance >= SLOTS) & ~foreign):
@@ -85,28 +121,28 @@ class JitterBuffer:
         distance = ahead(sequence, self._next[rows], 16)
         slot = rows * SLOTS + (sequence & (SLOTS - 1))
         duplicate = (distance >= 0) & (self._slot_sequence[slot] == sequence)
-        taken = (distance >= 0) & (distance < SLOTS) & ~duplicate & ~foreign
-        if not taken.all():
-            rows, kinds, sequence, timestamp = rows[taken], kinds[taken], sequence[taken], timestamp[taken]
-            length, slot, payload = length[taken], slot[taken], payload[taken]
-        heard = (kinds != Kind.OTHER) & (kinds != Kind.EVENT) & (length <= self._slot_bytes)
-        heard &= length % UNIT_BYTES[kinds] == 0
-        for at in np.flatnonzero(heard & (kinds == Kind.OPUS)).tolist():
-            heard[at] = samples_in(payload[at, : length[at]].tobytes()) > 0
-        self._slot_sequence[slot] = sequence
-        self._slot_timestamp[slot] = timestamp
+        taken = np.flatnonzero((distance >= 0) & (distance < SLOTS) & ~duplicate & ~foreign)
+        rows, kinds, length, slot, payload = rows[taken], kinds[taken], length[taken], slot[taken], payload[taken]
+        self._slot_sequence[slot] = sequence[taken]
+        self._slot_timestamp[slot] = timestamp[taken]
         self._slot_length[slot] = length
-        self._slot_kind[slot] = np.where(heard, kinds, Kind.OTHER)
-        for width in _distinct(length[heard]):
-            same = heard & (length == width)
-            if same.all():
-                self._payload[slot, :width] = payload[:, :width]
-            else:
-                self._payload[slot[same], :width] = payload[same, :width]
+        self._slot_kind[slot] = kinds
+        for width in _distinct(length[kinds != _OTHER]):
+            same = (length == width) & (kinds != _OTHER)
+            self._payload[slot[same], :width] = payload[same, :width]
         np.maximum.at(self._reach, rows, distance[taken] + 1)
+        self._deliver(np.unique(rows))
         return foreign, (distance < 0) & ~foreign
 
-    def deliver(self, rows: Rows) -> None:
+    def _heard_as(self, kinds: Bytes, length: Numbers, payload: Bytes) -> Bytes:
+        """What cannot be heard is OTHER."""
+        heard = (kinds != _OTHER) & (kinds != _EVENT) & (length <= self._slot_bytes)
+        heard &= length % UNIT_BYTES[kinds] == 0
+        for at in np.flatnonzero(heard & (kinds == _OPUS)).tolist():
+            heard[at] = samples_in(payload[at, : length[at]].tobytes()) > 0
+        return kinds if heard.all() else np.where(heard, kinds, _OTHER)
+
+    def _deliver(self, rows: Rows) -> None:
         """Let these rows hear all that is there in order."""
         while len(rows):
             sequence = self._next[rows]
@@ -115,7 +151,11 @@ class JitterBuffer:
             if not there.all():
                 rows, slot = rows[there], slot[there]
             if len(rows):
-                self._hear(rows, slot)
+                self._slot_sequence[slot] = _NOTHING
+                self._reach[rows] -= 1
+                length = self._slot_length[slot]
+                payload = self._payload[slot, : min(int(length.max()), self._slot_bytes)]
+                self._hear(rows, self._slot_kind[slot], self._slot_timestamp[slot], length, payload)
 
     def wait(self, rows: Rows) -> None:
         """A tick is over: give up packets that were waited for, and put silence where nothing comes."""
@@ -124,7 +164,7 @@ class JitterBuffer:
         given_up = waits & (self._waited[rows] >= LOST_AFTER_TICKS)
         if given_up.any():
             self._skip_missing(rows[given_up])
-            self.deliver(rows[given_up])
+            self._deliver(rows[given_up])
         silent = rows[(self._idle[rows] > SILENT_AFTER_TICKS) & ~waits]
         self._idle[rows] += 1
         if len(silent):
@@ -144,48 +184,47 @@ class JitterBuffer:
         self._reach[rows] -= first
         self._waited[rows] = 0
 
-    def _hear(self, rows: Rows, slot: Rows) -> None:
-        kinds, timestamp = self._slot_kind[slot], self._slot_timestamp[slot]
-        self._slot_sequence[slot] = _NOTHING
+    def _hear(self, rows: Rows, kinds: Bytes, timestamp: Numbers, length: Numbers, payload: Bytes) -> None:
+        """The next packet of each of (n,) rows."""
         self._next[rows] = (self._next[rows] + 1) & 0xFFFF
-        self._reach[rows] -= 1
         self._waited[rows] = 0
-        audible = kinds != Kind.OTHER
-        if not audible.all():
-            rows, slot, kinds, timestamp = rows[audible], slot[audible], kinds[audible], timestamp[audible]
-        if not len(rows):
-            return
-        finer = kinds == Kind.OPUS
-        if finer.any():
-            self._hear_opus(rows[finer], slot[finer], timestamp[finer])
-            rows, slot, kinds, timestamp = rows[~finer], slot[~finer], kinds[~finer], timestamp[~finer]
-            if not len(rows):
+        plain = (kinds != _OTHER) & (kinds != _OPUS)
+        if not plain.all():
+            opus = np.flatnonzero(kinds == _OPUS)
+            if len(opus):
+                self._hear_opus(rows[opus], timestamp[opus], length[opus], payload[opus])
+            at = np.flatnonzero(plain)
+            if not len(at):
                 return
+            rows, kinds, timestamp, length, payload = rows[at], kinds[at], timestamp[at], length[at], payload[at]
         gap = ahead(timestamp, self._next_timestamp[rows], 32) * UNIT_SAMPLES[kinds]
         missing = gap - self._filled[rows]
         absent = (gap > 0) & (gap <= self._longest_gap) & (missing > 0)
         if absent.any():
             self._heard.conceal(rows[absent], missing[absent])
-        length = self._slot_length[slot]
         shapes = kinds * np.int64(1 << 16) + length
-        for shape in _distinct(shapes):
+        distinct = _distinct(shapes)
+        for shape in distinct:
+            kind, width = divmod(shape, 1 << 16)
+            if len(distinct) == 1:
+                self._heard.append(rows, self._decode(kind, rows, payload[:, :width]))
+                continue
             same = shapes == shape
-            kind, width = divmod(int(shape), 1 << 16)
-            self._heard.append(rows[same], self._decode(kind, rows[same], self._payload[slot[same], :width]))
+            self._heard.append(rows[same], self._decode(kind, rows[same], payload[same, :width]))
         self._next_timestamp[rows] = (timestamp + length // UNIT_BYTES[kinds]) & 0xFFFFFFFF
         self._idle[rows] = self._filled[rows] = 0
 
-    def _hear_opus(self, rows: Rows, slot: Rows, timestamp: Numbers) -> None:
+    def _hear_opus(self, rows: Rows, timestamp: Numbers, length: Numbers, payload: Bytes) -> None:
         """As `_hear`, one row after the other: packets tell by themselves how long they are, and what is missing before
         one is made up by the row's decoder, with what the packet says about it."""
         gap = ahead(timestamp, self._next_timestamp[rows], 32) // UNITS_A_SAMPLE
         heard = []
         for k, row in enumerate(rows.tolist()):
-            payload = self._payload[slot[k], : self._slot_length[slot[k]]].tobytes()
+            coded = payload[k, : length[k]].tobytes()
             missing = int(gap[k] - self._filled[row])
             if 0 < gap[k] <= self._longest_gap and missing > 0:
-                self._heard.append(rows[k : k + 1], self._made_up(row, missing, payload)[None, :])
-            heard.append(self._opus.decode(row, payload))
+                self._heard.append(rows[k : k + 1], self._made_up(row, missing, coded)[None, :])
+            heard.append(self._opus.decode(row, coded))
         widths = np.array([len(samples) for samples in heard])
         for width in _distinct(widths):
             same = np.flatnonzero(widths == width)
@@ -203,7 +242,7 @@ class JitterBuffer:
         return samples
 
     def _decode(self, kind: int, rows: Rows, payload: Bytes) -> Samples:
-        if kind != Kind.G722:
+        if kind != _G722:
             return decode(kind, payload)
         return np.stack([self._g722.decode(row, codes) for row, codes in zip(rows.tolist(), payload, strict=True)])
 
@@ -215,3 +254,14 @@ def _distinct(values: Numbers) -> list[int]:
     if (values == values[0]).all():
         return [int(values[0])]
     return [int(value) for value in np.unique(values)]
+
+
+def _turns(rows: Rows) -> Numbers:
+    """Of (n,) packets, how many of the same row lie before each; at most _MOST_TURNS, with which floods are taken."""
+    if np.bincount(rows).max(initial=0) <= 1:
+        return np.zeros(len(rows), np.int64)
+    order = np.argsort(rows, kind="stable")
+    begins = np.flatnonzero(np.diff(rows[order], prepend=-1))
+    turns = np.empty(len(rows), np.int64)
+    turns[order] = np.arange(len(rows)) - np.repeat(begins, np.diff(begins, append=len(rows)))
+    return np.minimum(turns, _MOST_TURNS)
