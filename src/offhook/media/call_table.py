@@ -5,6 +5,7 @@ own arrays; this file moves what they make from one to the next, in the order of
 """
 
 import socket
+from collections.abc import Sequence
 from ipaddress import ip_address
 from operator import eq
 from typing import Final
@@ -80,10 +81,12 @@ class CallTable:
         self._spent: Final[Mask] = np.zeros(rows, np.bool_)
         self._last_packet: Final[Numbers] = np.zeros(rows, np.int64)
         self._told_silent: Final[Numbers] = np.zeros(rows, np.int64)  # how often
+        self._ways: Final[dict[int, Outlet]] = {}  # of the rows that send
+        self._stale_ways: Final[set[int]] = set()
         self._outlets: list[Outlet] = []
         self._outlet_rows: Rows = np.empty(0, np.intp)
-        self._outlets_stale = True
         self._keying: list[int] = []
+        self._keying_anew = False
         self.unsent = 0
 
     # --- commands
@@ -99,6 +102,7 @@ class CallTable:
         else:
             self._counters[row] = np.zeros((), self._counters.dtype)
             left["lease"], left["utterance"] = order.lease, -1
+        left["ssrc"] = order.ssrc & 0xFFFFFFFF
         self._sockets[row] = sock
         self._inlets.open(self._number, row, sock)
         self.lease[row] = order.lease
@@ -150,7 +154,7 @@ class CallTable:
         sock = self._sockets.pop(row)
         self._inlets.close(sock)
         self.open_rows = np.array(sorted(self._sockets), np.intp)
-        self._outlets_stale = True
+        self._stale_ways.add(row)
         return sock
 
     def cut(self, row: int, utterance: int, how: AudioEnd) -> None:
@@ -173,8 +177,7 @@ class CallTable:
             self.playout.prepare(late)
             self.write(late)
         self._make_way_for_keys()
-        if self._outlets_stale:
-            self._collect_outlets()
+        self._collect_outlets()
         rows = self._outlet_rows
         if missed:
             self._out.mark(self.open_rows)
@@ -190,11 +193,11 @@ class CallTable:
         self._spent[rows] = True
         self._send_keys(tick)
         self.facts.extend(self.playout.sent(rows, tick))
-        open_rows = self.open_rows
-        counters["tick"][open_rows] = tick
-        counters["ssrc"][open_rows] = self._out.ssrc[open_rows]
-        counters["sequence"][open_rows] = self._out.sequence[open_rows]
-        counters["timestamp"][open_rows] = self._out.timestamps(open_rows, tick + 1)
+        if len(rows) < len(self.open_rows):  # those that are held, or press a key
+            others = np.setdiff1d(self.open_rows, rows)
+            counters["tick"][others] = tick
+            counters["sequence"][others] = self._out.sequence[others]
+            counters["timestamp"][others] = self._out.timestamps(others, tick + 1)
 
     def prepare(self) -> None:
         """Make the next frame of every row whose last one has left."""
@@ -225,7 +228,7 @@ class CallTable:
         for k in np.flatnonzero(strange):
             row, packet = int(rows[k]), _packet(packets, int(k), int(kinds[k]))
             if not known[k] and self._lock.is_known(row, sources[k], packet.ssrc):
-                self._insert_one(row, packet, tick)  # this batch has settled it
+                self._insert_few(row, [packet], tick)  # this batch has settled it
             else:
                 self._consider(row, sources[k], packet, tick)
 
@@ -234,14 +237,14 @@ class CallTable:
         self._jitter.wait(self._listening())
         for known in self._to_settle:
             self._inlets.settle(self._sockets[known], self._lock.sources[known])
-            self._outlets_stale = True
+        self._stale_ways.update(self._to_settle)
         self._to_settle.clear()
         silent = (tick - self._last_packet) * TICK_MS // PACKETS_STOPPED_MS
         for row in np.flatnonzero(self._receiving & (silent > self._told_silent)):
             self._told_silent[row] = silent[row]
             self._lock.doubt(int(row))
             self._inlets.unsettle(self._sockets[int(row)])
-            self._outlets_stale = True
+            self._stale_ways.add(int(row))
             silent_ms = int(tick - self._last_packet[row]) * TICK_MS
             self.facts.append(PacketsStopped(int(self.lease[row]), silent_ms))
 
@@ -257,6 +260,11 @@ class CallTable:
         counters["loop_position"][rows] = self.loop.position[rows]
         counters["voice_phase"][rows] = phase[rows]
         counters["voice_tick"][rows] = voice_tick[rows]
+
+    @property
+    def in_use(self) -> bool:
+        """Whether any row is open."""
+        return bool(self._sockets)
 
     def receiving(self, row: int) -> bool:
         """Whether the row is meant to hear its peer."""
@@ -299,26 +307,29 @@ class CallTable:
         self._secure.use(row, terms.srtp, int(self._out.ssrc[row]), int(self._out.sequence[row]))
         if not self._lock.locked[row] or row not in self._remotes:
             self._remotes[row] = numeric(terms.remote)
-        self._outlets_stale = True
+        self._stale_ways.add(row)
 
     def _listening(self) -> Rows:
         return np.flatnonzero(self._receiving & self._lock.locked)
 
     def _collect_outlets(self) -> None:
-        rows = []
-        outlets: list[Outlet] = []
-        self._flowing[:] = False
-        for row, sock in sorted(self._sockets.items()):
-            remote = self._remotes[row]
-            if not self._terms[row].sending or (remote is None and sock.family != socket.AF_UNIX):
-                continue
-            self._flowing[row] = True
-            if row not in self._keying:
-                rows.append(row)
+        """Bring up to date by which ways packets leave."""
+        if not self._stale_ways and not self._keying_anew:
+            return
+        for row in self._stale_ways:
+            self._ways.pop(row, None)
+            sock = self._sockets.get(row)
+            self._flowing[row] = sock is not None and self._terms[row].sending and self._reaches(sock, row)
+            if self._flowing[row]:
                 send, datagram = self._outlet(row, self._out.views[row])
-                outlets.append((self._out.through(row, send), datagram))
-        self._outlets, self._outlet_rows = outlets, np.array(rows, np.intp)
-        self._outlets_stale = False
+                self._ways[row] = self._out.through(row, send), datagram
+        self._stale_ways.clear()
+        self._keying_anew = False
+        rows = sorted(self._ways.keys() - self._keying)
+        self._outlets, self._outlet_rows = [self._ways[row] for row in rows], np.array(rows, np.intp)
+
+    def _reaches(self, sock: socket.socket, row: int) -> bool:
+        return self._remotes[row] is not None or sock.family == socket.AF_UNIX
 
     def _outlet(self, row: int, data: memoryview) -> Outlet:
         sock = self._sockets[row]
@@ -330,12 +341,11 @@ class CallTable:
         waiting = self.keys.rows()
         if not waiting and not self._keying:
             return
-        if self._outlets_stale:
-            self._collect_outlets()
+        self._collect_outlets()
         keying = [row for row in waiting if self._flowing[row] and self.keys.begin(row)]
         if keying != self._keying:
             self._keying = keying
-            self._outlets_stale = True
+            self._keying_anew = True
 
     def _send_keys(self, tick: int) -> None:
         for row in self._keying:
@@ -391,21 +401,22 @@ class CallTable:
         self._keys_heard.forget(row)
         self._learn_remote(row, source)
         self._to_settle.add(row)
-        for first in begun:
-            self._insert_one(row, first, tick)
+        self._insert_few(row, begun, tick)
 
-    def _insert_one(self, row: int, packet: Packet, tick: int) -> None:
-        self._jitter.take(
-            np.array([row]),
-            np.array([packet.kind], np.uint8),
-            np.array([packet.sequence]),
-            np.array([packet.timestamp]),
-            np.array([len(packet.payload)]),
-            packet.payload[None, :],
-        )
-        self._reception.take(np.array([row]), np.array([packet.sequence]), np.zeros(1, np.bool_))
-        if packet.kind == Kind.EVENT:
-            self._key(row, packet.timestamp, packet.payload.tobytes())
+    def _insert_few(self, row: int, packets: Sequence[Packet], tick: int) -> None:
+        """Packets of the row's stream, each by itself."""
+        rows = np.full(len(packets), row)
+        length = np.array([len(packet.payload) for packet in packets])
+        payload = np.zeros((len(packets), int(length.max())), np.uint8)
+        for line, packet in zip(payload, packets, strict=True):
+            line[: len(packet.payload)] = packet.payload
+        kinds = np.array([packet.kind for packet in packets], np.uint8)
+        sequence = np.array([packet.sequence for packet in packets])
+        self._jitter.take(rows, kinds, sequence, np.array([packet.timestamp for packet in packets]), length, payload)
+        self._reception.take(rows, sequence, np.zeros(len(packets), np.bool_))
+        for packet in packets:
+            if packet.kind == Kind.EVENT:
+                self._key(row, packet.timestamp, packet.payload.tobytes())
         self._last_packet[row] = tick
         self._told_silent[row] = 0
 
@@ -414,7 +425,7 @@ class CallTable:
         if not isinstance(source, tuple) or source == self._remotes[row]:
             return
         self._remotes[row] = source
-        self._outlets_stale = True
+        self._stale_ways.add(row)
         self._counters["remote_host"][row] = str(source[0]).encode()
         self._counters["remote_port"][row] = source[1]
 

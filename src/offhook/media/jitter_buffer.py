@@ -24,6 +24,7 @@ from offhook.media.rtp import (
     Numbers,
     ahead,
     decode,
+    distinct,
 )
 from offhook.media.shared_audio import Rows, Samples
 
@@ -127,7 +128,7 @@ class JitterBuffer:
         self._slot_timestamp[slot] = timestamp[taken]
         self._slot_length[slot] = length
         self._slot_kind[slot] = kinds
-        for width in _distinct(length[kinds != _OTHER]):
+        for width in distinct(length[kinds != _OTHER]):
             same = (length == width) & (kinds != _OTHER)
             self._payload[slot[same], :width] = payload[same, :width]
         np.maximum.at(self._reach, rows, distance[taken] + 1)
@@ -203,10 +204,10 @@ class JitterBuffer:
         if absent.any():
             self._heard.conceal(rows[absent], missing[absent])
         shapes = kinds * np.int64(1 << 16) + length
-        distinct = _distinct(shapes)
-        for shape in distinct:
+        occurring = distinct(shapes)
+        for shape in occurring:
             kind, width = divmod(shape, 1 << 16)
-            if len(distinct) == 1:
+            if len(occurring) == 1:
                 self._heard.append(rows, self._decode(kind, rows, payload[:, :width]))
                 continue
             same = shapes == shape
@@ -226,7 +227,7 @@ class JitterBuffer:
                 self._heard.append(rows[k : k + 1], self._made_up(row, missing, coded)[None, :])
             heard.append(self._opus.decode(row, coded))
         widths = np.array([len(samples) for samples in heard])
-        for width in _distinct(widths):
+        for width in distinct(widths):
             same = np.flatnonzero(widths == width)
             self._heard.append(rows[same], np.stack([heard[k] for k in same]))
         self._next_timestamp[rows] = (timestamp + widths * UNITS_A_SAMPLE) & 0xFFFFFFFF
@@ -245,15 +246,6 @@ class JitterBuffer:
         if kind != _G722:
             return decode(kind, payload)
         return np.stack([self._g722.decode(row, codes) for row, codes in zip(rows.tolist(), payload, strict=True)])
-
-
-def _distinct(values: Numbers) -> list[int]:
-    """The values that occur; mostly it is one."""
-    if not len(values):
-        return []
-    if (values == values[0]).all():
-        return [int(values[0])]
-    return [int(value) for value in np.unique(values)]
 
 
 def _turns(rows: Rows) -> Numbers:

@@ -6,7 +6,7 @@ Numbers of 16 and 32 bits that wrap are held in int64 arrays and compared by `ah
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -55,14 +55,24 @@ KIND_OF: Final = {
 # themselves how long they are, three units are one sample (see jitter_buffer).
 UNIT_BYTES: Final = np.array([1, 1, 1, 2, 1, 1, 1])
 UNIT_SAMPLES: Final = np.array([1, 1, 1, 1, 1, 2, 1])
-_FIRST_WITH_MEMORY: Final = Kind.G722
-_SILENCE: Final = {Kind.PCMU: 0xFF, Kind.PCMA: 0xD5, Kind.L16: 0}
+_FIRST_WITH_MEMORY: Final = int(Kind.G722)
+_G722: Final = int(Kind.G722)
+_SILENCE: Final = {int(kind): byte for kind, byte in ((Kind.PCMU, 0xFF), (Kind.PCMA, 0xD5), (Kind.L16, 0))}
 
 
 def ahead(number: Numbers, reference: Numbers, bits: int) -> Numbers:
     """How far `number` lies ahead of `reference`, both of `bits` bits and wrapping; negative: behind."""
     half = 1 << (bits - 1)
     return ((number - reference + half) & ((1 << bits) - 1)) - half
+
+
+def distinct(values: npt.NDArray[Any]) -> list[int]:
+    """The values that occur in (n,); mostly it is one."""
+    if not len(values):
+        return []
+    if (values == values[0]).all():
+        return [int(values[0])]
+    return [int(value) for value in np.unique(values)]
 
 
 def kinds_by_payload_type(terms: MediaTerms) -> npt.NDArray[np.uint8]:
@@ -218,10 +228,14 @@ class OutgoingPackets:
     def stamp(self, rows: Rows, tick: int) -> None:
         """Make the packets what leaves in this tick: once for each, since codecs with a memory encode here."""
         self._packets["timestamp"][rows] = self.timestamps(rows, tick)
-        for row in rows[self.kind[rows] >= _FIRST_WITH_MEMORY].tolist():
-            codes = self._encode_next(row, self._unencoded[row])
+        kinds = self.kind[rows]
+        remembering = kinds >= _FIRST_WITH_MEMORY
+        if not remembering.any():
+            return
+        for row, kind in zip(rows[remembering].tolist(), kinds[remembering].tolist(), strict=True):
+            codes = self._encode_next(row, kind, self._unencoded[row])
             self._payload[row, : len(codes)] = codes
-            if row in self._opus_lengths:
+            if kind != _G722:
                 self._opus_lengths[row] = HEADER_BYTES + len(codes)
 
     def through(self, row: int, send: Callable[..., object]) -> Callable[..., object]:
@@ -237,9 +251,10 @@ class OutgoingPackets:
 
     def encode_one(self, row: int, samples: Samples) -> bytes:
         """(samples of 20 ms,) as a payload of the row's stream, in place of its prepared frame."""
-        if self.kind[row] >= _FIRST_WITH_MEMORY:
-            return self._encode_next(row, samples).tobytes()
-        return encode(int(self.kind[row]), samples[None, :]).tobytes()
+        kind = int(self.kind[row])
+        if kind >= _FIRST_WITH_MEMORY:
+            return self._encode_next(row, kind, samples).tobytes()
+        return encode(kind, samples[None, :]).tobytes()
 
     def advance(self, rows: Rows) -> None:
         """The packets have left."""
@@ -258,29 +273,32 @@ class OutgoingPackets:
     def write_silence(self, rows: Rows) -> None:
         """Let the next packets be silent."""
         rows = rows[~self._silent[rows]]
-        for kind in np.unique(self.kind[rows]):
-            of_kind = rows[self.kind[rows] == kind]
+        if not len(rows):
+            return
+        kinds = self.kind[rows]
+        for kind in distinct(kinds):
+            of_kind = rows[kinds == kind]
             if kind >= _FIRST_WITH_MEMORY:
                 self._unencoded[of_kind] = 0
             else:
-                self._payload[of_kind] = _SILENCE[Kind(kind)]
+                self._payload[of_kind] = _SILENCE[kind]
         self._silent[rows] = True
 
     def write(self, rows: Rows, frames: Samples) -> None:
         """Let the next packets carry these frames, (n, samples of 20 ms)."""
         kinds = self.kind[rows]
-        for kind in np.unique(kinds):
+        for kind in distinct(kinds):
             of_kind = kinds == kind
             if kind >= _FIRST_WITH_MEMORY:
                 self._unencoded[rows[of_kind]] = frames[of_kind]
             elif of_kind.all():
-                self._payload[rows] = encode(int(kind), frames)
+                self._payload[rows] = encode(kind, frames)
             else:
-                self._payload[rows[of_kind]] = encode(int(kind), frames[of_kind])
+                self._payload[rows[of_kind]] = encode(kind, frames[of_kind])
         self._silent[rows] = False
 
-    def _encode_next(self, row: int, samples: Samples) -> Bytes:
-        return (self._g722 if self.kind[row] == Kind.G722 else self._opus).encode(row, samples)
+    def _encode_next(self, row: int, kind: int, samples: Samples) -> Bytes:
+        return (self._g722 if kind == _G722 else self._opus).encode(row, samples)
 
     def _view(self, row: int, length: int) -> memoryview:
         return self._flat[row * self._size : row * self._size + length]

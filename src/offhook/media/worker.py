@@ -90,12 +90,13 @@ class Worker:
         """Do the work of one tick; `missed` ticks before it were never begun. Returns what happened, in order."""
         for command, sock in arrived:
             self._obey(command, sock, tick)
-        for table in self._tables:
+        used = [table for table in self._tables if table.in_use]
+        for table in used:
             table.send(tick, missed)
             table.prepare()
         for number, arrivals in self._inlets.drain():
             self._tables[number].take(arrivals, tick)
-        for table in self._tables:
+        for table in used:
             table.listen(tick)
         for table, rows in zip(self._tables, self._bridge.prepare(missed), strict=False):
             table.write(rows)
@@ -108,6 +109,8 @@ class Worker:
                 self._tables[number].voice_onset(row, tick)
         facts += self._collect()
         for number, table in enumerate(self._tables):
+            if not table.in_use:
+                continue
             numbers = self._voice.rows_of(number)
             table.publish(self._voice.phase[numbers], self._voice.voice_tick[numbers])
         return tuple(facts)
