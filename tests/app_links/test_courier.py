@@ -1,6 +1,8 @@
 """The loop that runs a delivery machine."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Sequence
 
 import pytest
@@ -101,3 +103,27 @@ async def test_a_failure_that_nobody_read_is_raised_by_close() -> None:
         courier.happened("break")
         with pytest.raises(ExceptionGroup):
             await courier.close("stop")
+
+
+async def test_a_link_that_has_finished_is_freed_without_a_collector() -> None:
+    """A collector would have to stop all calls for as long as it looks."""
+
+    class Link:
+        def __init__(self, tasks: asyncio.TaskGroup) -> None:
+            self.courier: Courier[str, str] = Courier(EchoMachine(), self.obey, tasks)
+
+        def obey(self, order: str) -> None:
+            self.courier.happened(order.rstrip("!"))
+
+    gc.disable()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            link = Link(tasks)
+            seen = weakref.ref(link)
+            link.courier.happened("order!")
+            assert await anext(link.courier.facts()) == LinkNoted("order")
+            await link.courier.close("stop")
+            del link
+        assert seen() is None
+    finally:
+        gc.enable()

@@ -1,12 +1,17 @@
 """Who is let in, and the end of all calls."""
 
 import asyncio
+import gc
 
 from structlog.testing import capture_logs
 
+from offhook.calls.beat_book import HORIZON_TICKS
+from offhook.calls.live_call import LiveCall
+from offhook.calls.obey import Hands
+from offhook.conversation.conversation import Conversation
 from offhook.protocol.actions import Speak
 from offhook.transports.simulator.steps import HangUp, Wait
-from tests.calls.hand_house import HandHouse, Json, on, speak
+from tests.calls.hand_house import HandHouse, Json, on, speak, talk
 
 
 async def test_a_number_without_a_flow_is_not_found() -> None:
@@ -122,3 +127,25 @@ async def test_actions_that_go_on_from_an_answer_wait_for_it() -> None:
         await house.until(lambda: house.events().count("assistant_speech_ended") == 5)
         said = [event["text"] for event in house.app.received if event["type"] == "assistant_speak"]
         assert said == ["first", "second", "the answer", "third", "fourth"]
+
+
+async def test_a_call_that_is_over_is_freed_without_a_collector() -> None:
+    """A collector would have to stop all other calls for as long as it looks."""
+    parts = (LiveCall, Conversation, Hands)
+
+    def alive() -> set[str]:
+        return {type(each).__name__ for each in gc.get_objects() if isinstance(each, parts)}
+
+    async with HandHouse(answers=on(session_start=[speak("hello")])) as house:
+        gc.collect()
+        gc.disable()
+        try:
+            caller = await house.dial(talk(), Wait(100), HangUp())
+            assert alive() == {"LiveCall", "Conversation", "Hands"}
+            await house.until(lambda: house.register.calls_in_progress() == 0)
+            assert caller.heard
+            assert alive() <= {"LiveCall"}
+            await house.tick(HORIZON_TICKS)
+            assert not alive()
+        finally:
+            gc.enable()

@@ -27,7 +27,7 @@ class Courier(Generic[HappenedT, OrderT]):
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._machine: Final = machine
-        self._obey: Final = obey
+        self._obey = obey
         self._clock: Final = LinkClock()
         self._inbox: Final[asyncio.Queue[HappenedT]] = asyncio.Queue()
         self._facts: Final[asyncio.Queue[AppFact | None]] = asyncio.Queue()
@@ -80,6 +80,7 @@ class Courier(Generic[HappenedT, OrderT]):
         finally:
             self._facts.put_nowait(None)
             self._over.set()
+            del self._obey  # the link, which holds us: so both are freed at once, and not when the collector comes
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as self._hands:

@@ -38,6 +38,10 @@ class BeatBook(Generic[CallT]):
             heapq.heappush(self._ticks, tick)
         asked.append(call)
 
+    def forget(self, call: CallT) -> None:
+        """This call wants no beat any more."""
+        self._next.pop(call, None)
+
     def take(self) -> list[CallT]:
         """The calls whose beat has come; whoever wants another one says so again."""
         due: list[CallT] = []

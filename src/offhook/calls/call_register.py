@@ -195,6 +195,8 @@ class CallRegister:
             if not self._calls:
                 self._nobody.set()
             self._count_end(call)
+            self._beats.forget(call)
+            call.let_go()
 
     def _count_end(self, call: LiveCall) -> None:
         outcome = call.outcome

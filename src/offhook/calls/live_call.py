@@ -88,8 +88,7 @@ class LiveCall:
         leg: the caller's leg, ringing; or the leg of whoever is called, as it was placed.
         flow: the flow that answers, or calls.
         settings: what the core decides by; `began_at` is the Unix time of the current tick.
-        log: where facts and orders are written.
-        way_out: places the second leg of a transfer.
+        log, way_out: where facts and orders are written; who places the second leg of a transfer.
     """
 
     def __init__(
@@ -145,7 +144,7 @@ class LiveCall:
 
     @property
     def leases(self) -> tuple[int, ...]:
-        """The leases of the call's media rows: the caller's, and that of the one he is transferred to."""
+        """The leases of its media rows: the caller's, and that of the one he is transferred to."""
         far = None if self._hands is None or self._hands.transfer is None else self._hands.transfer.lease
         return tuple(lease for lease in (self.lease, far) if lease is not None)
 
@@ -177,7 +176,10 @@ class LiveCall:
             async with asyncio.TaskGroup() as tasks:
                 self._start(tasks, links)
                 await self._over.wait()
-                self._cancel_readers()
+                for task in self._readers:
+                    task.cancel()
+                if self._hands is not None:
+                    self._hands.rest()
         except* Exception as failures:  # noqa: BLE001 - the outer wall (house rule 7)
             self._failure = failures
 
@@ -267,6 +269,10 @@ class LiveCall:
         """Let what came out of turn happen, unless the answer that it goes on from has not come."""
         for arrived in self._out_of_turn.ready(self._hands.events_sent if self._hands is not None else 0):
             self.happened(arrived)
+
+    def let_go(self) -> None:
+        """Nobody asks anything of it any more: its parts, which point at each other, are freed without a collector."""
+        vars(self).clear()
 
     # --- the call's tasks
 
@@ -411,12 +417,6 @@ class LiveCall:
         self._log.note(self.now, text)
 
     # --- the end
-
-    def _cancel_readers(self) -> None:
-        for task in self._readers:
-            task.cancel()
-        if self._hands is not None:
-            self._hands.rest()
 
     def _give_up(self, failure: BaseException) -> None:
         """The call ends with its `session_end`, and the log says why."""

@@ -15,8 +15,8 @@ from typing import Final
 from offhook.control.metrics import Metric
 from offhook.media.messages import TICK_MS, Report
 
-YOUNG_OBJECTS: Final = 5000
-MIDDLE_ROUNDS: Final = 5
+YOUNG_OBJECTS: Final = 2000
+MIDDLE_ROUNDS: Final = 2
 NEVER: Final = 1_000_000
 AT_REST_EVERY_TICKS: Final = 60_000 // TICK_MS
 """How often at most while no call is in progress."""
