@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 WORKERS ?= 2
 PEERS_WORKERS ?= 3
 BENCHES := media_clock media_stream scanners sip_loss load
-CODE := src tests examples bench .ci/check_links.py
+CODE := src tests examples bench .ci/check_links.py .ci/assistant_pages.py .ci/site_pages.py
 
 demo: $(VENV)/.installed
 	$(BIN)/offhook demo
@@ -42,7 +42,10 @@ bench: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m offhook.protocol.json_schema docs/reference
 	$(BIN)/python -m offhook.service.settings_reference docs/run-the-service/settings.md
+	$(BIN)/python .ci/assistant_pages.py
 	$(BIN)/python .ci/check_links.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "The site: build/site/index.html"
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage dist build
@@ -57,6 +60,6 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 
 # silero-vad is here for one test (our numpy network against the original); its own dependencies are large and not needed.
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
-	$(PIP_INSTALL) -e '.[server,espeak,dev,bench]'
+	$(PIP_INSTALL) -e '.[server,espeak,dev,bench,docs]'
 	$(PIP_INSTALL) --no-deps 'silero-vad==6.2.3'
 	@touch $(VENV)/.installed $@
