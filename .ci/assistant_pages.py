@@ -56,17 +56,19 @@ def _index() -> str:
 
 
 def _whole() -> str:
-    parts = [f"# Offhook\n\n> {WHAT}\n"]
-    for page in (
+    wanted = (
         *pages("docs/write-an-app"),
         ROOT / "docs/reference/protocol.md",
         ROOT / "docs/change-the-house/contract.md",
-    ):
-        parts.append(f"---\nfile: {page.relative_to(ROOT)}\n---\n\n{page.read_text(encoding='utf-8').strip()}\n")
-    for example in sorted((ROOT / "examples").glob("*.py")):
-        code = example.read_text(encoding="utf-8").strip()
-        parts.append(f"---\nfile: {example.relative_to(ROOT)}\n---\n\n```python\n{code}\n```\n")
-    return "\n".join(parts)
+        *sorted((ROOT / "examples").glob("*.py")),
+    )
+    return "\n".join([f"# Offhook\n\n> {WHAT}\n", *(_part(page) for page in wanted)])
+
+
+def _part(page: Path) -> str:
+    text = page.read_text(encoding="utf-8").strip()
+    shown = f"```python\n{text}\n```" if page.suffix == ".py" else text
+    return f"---\nfile: {page.relative_to(ROOT)}\n---\n\n{shown}\n"
 
 
 def main() -> None:
