@@ -30,6 +30,7 @@ from offhook.media.messages import (
     OpenRow,
     PacketsStopped,
     PlayFrom,
+    QueueAudio,
     Report,
     RowFact,
     TelephoneEventSent,
@@ -394,6 +395,27 @@ def test_rows_that_were_used_before_are_used_first(peer: Peer) -> None:
         rows.close(row.lease)
         rows.take((number + 1) * 10, ())
     assert {command.row for command in posted if isinstance(command, OpenRow)} == {0}
+    rows.close_all()
+    memory.close()
+
+
+def test_speech_that_comes_in_many_pieces_is_ordered_in_few_once_enough_lies_ahead(peer: Peer) -> None:
+    memory, posted = share(1, 1000), list[Command]()
+    rows = MediaRows(memory, RtpPorts("127.0.0.1", Span(23700, 23799)), lambda command, _: posted.append(command))
+    row, spoken = rows.open(peer.terms), noise(40 * 800)
+    for number in range(40):
+        rows.play(row.lease, 1, spoken[number * 800 : (number + 1) * 800], False)
+    rows.play(row.lease, 1, noise(0), True)
+    played = 0
+    for tick in range(1, 300):
+        for name, value in (("lease", row.lease), ("tick", tick), ("played", played)):
+            memory.tables[0].counters[name][0] = value
+        rows.take(tick, ())
+        orders = [command for command in posted if isinstance(command, QueueAudio)]
+        played = min(played + 160, orders[-1].position + orders[-1].samples)
+    assert len(orders) <= 16
+    assert [order.final for order in orders] == [False] * (len(orders) - 1) + [True]
+    assert sum(order.samples for order in orders) == len(spoken)
     rows.close_all()
     memory.close()
 

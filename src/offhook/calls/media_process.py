@@ -15,6 +15,8 @@ from offhook.media.worker import SharedAudio
 
 _PACKAGE_ROOT: Final = Path(__file__).parents[2]
 _ENDS_WITHIN_SECONDS: Final = 2.0
+MOST_IN_A_MESSAGE: Final = 200
+"""Of the size of commands, far below the largest message."""
 
 
 class MediaProcess:
@@ -36,6 +38,7 @@ class MediaProcess:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the service alone
             )
+        self._batch: list[Command] = []
         self._open = True
         self._loop.add_reader(self._link, self._readable)
         self._write(pack(hello), list(shared.descriptors))
@@ -46,10 +49,23 @@ class MediaProcess:
         return self._process.pid
 
     def send(self, command: Command, sock: socket.socket | None = None) -> None:
-        """Send a command, with its socket's descriptor; it is there before the next tick. Nothing, when the process
-        has gone."""
-        # The descriptor is duplicated now: the socket may be closed before a full link takes the message.
-        self._write(pack(command), [] if sock is None else [os.dup(sock.fileno())], owned=True)
+        """Send a command, with its socket's descriptor, behind those before it; all that is ordered in one turn of the
+        loop goes as one message, which is there before the next tick. Nothing, when the process has gone."""
+        if sock is not None:
+            self._send_batch()
+            # The descriptor is duplicated now: the socket may be closed before a full link takes the message.
+            self._write(pack((command,)), [os.dup(sock.fileno())], owned=True)
+            return
+        if not self._batch:
+            self._loop.call_soon(self._send_batch)
+        self._batch.append(command)
+        if len(self._batch) == MOST_IN_A_MESSAGE:
+            self._send_batch()
+
+    def _send_batch(self) -> None:
+        if self._batch:
+            commands, self._batch = tuple(self._batch), []
+            self._write(pack(commands), [])
 
     async def next_within(self, seconds: float) -> Report | None:
         """The next report; None when the process has gone.

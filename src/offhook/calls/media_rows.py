@@ -43,7 +43,7 @@ from offhook.media.messages import (
     StopOnVoiceOnset,
     TelephoneEventSent,
 )
-from offhook.media.shared_audio import AHEAD_MS, Samples
+from offhook.media.shared_audio import Samples
 from offhook.media.telephone_event import DIGITS
 from offhook.media.worker import SharedAudio
 
@@ -198,7 +198,10 @@ class MediaRows:
         if len(samples):
             speech.chunks.append(_kept(samples))
         speech.final |= final
-        self._feed(row)
+        if speech.told and row.written - row.published("played") >= row.most_ahead // 4:
+            self._hungry.add(lease)  # enough lies there until the row is looked after
+        else:
+            self._feed(row)
 
     def stop(self, lease: int, utterance: int) -> None:
         """Cut an utterance, and forget what waits of it."""
@@ -402,7 +405,7 @@ class MediaRows:
 
     def _feed(self, lease: Lease) -> None:
         """Put what waits into the ring, as far as there is room: one utterance after the other, each in one piece."""
-        ring = AHEAD_MS * lease.shared.shape.rate // 1000
+        ring = lease.most_ahead
         room = ring - (lease.written - lease.published("played"))
         if room < ring // 4:
             self._hungry.add(lease.number)

@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from offhook.media.messages import MediaTerms
-from offhook.media.shared_audio import Samples, SharedTable
+from offhook.media.shared_audio import AHEAD_MS, Samples, SharedTable
 
 
 @dataclass(slots=True)
@@ -56,7 +56,11 @@ class Lease:
     plays_from: int | None = None
     gone: bool = False
 
+    @property
+    def most_ahead(self) -> int:
+        """How many samples may lie in the ring that are still to be played."""
+        return AHEAD_MS * self.shared.shape.rate // 1000
+
     def published(self, name: str) -> int:
         """A counter of this lease's row; 0 before the media process has taken the row."""
-        counters = self.shared.counters[self.row]
-        return int(counters[name]) if int(counters["lease"]) == self.number else 0
+        return self.shared.counter(self.row, self.number, name)

@@ -191,8 +191,7 @@ def _counted(leg: _Leg, tick: int) -> Counted:
 
 def counter(row: CountedRow, name: str) -> int:
     """One of the row's counters; 0 before the media process has taken it."""
-    counters = row.shared.counters[row.row]
-    return int(counters[name]) if int(counters["lease"]) == row.number else 0
+    return row.shared.counter(row.row, row.number, name)
 
 
 def line_quality(row: CountedRow, far: FarEnd) -> LineQuality:

@@ -73,6 +73,7 @@ class Conversation:
 
     def __init__(self, settings: CallSettings) -> None:
         self.next_deadline: Ms | None = None
+        self._due: tuple[Ms, Deadline] | None = None  # what comes next, as the parts stand
         self._parts: Final = Parts(settings)
         self._course: Final = CallCourse(self._parts)
         self._actions: Final = AppActions(self._parts, self._course)
@@ -99,6 +100,7 @@ class Conversation:
         if not self.ended:
             self._take(happened)
             self._settle()
+            self._due = self._next()
             self._run_due(now)
         return self._given()
 
@@ -118,15 +120,15 @@ class Conversation:
 
     def _run_due(self, now: Ms) -> None:
         now = max(now, self._parts.now)
-        while (due := self._next()) is not None and due[0] <= now:
+        while (due := self._due) is not None and due[0] <= now:
             self._parts.now = max(self._parts.now, due[0])
             self._came(due[1])
             self._settle()
+            self._due = self._next()
         self._parts.now = now
 
     def _given(self) -> Sequence[Output]:
-        due = self._next()
-        self.next_deadline = None if due is None else due[0]
+        self.next_deadline = None if self._due is None else self._due[0]
         return self._parts.given()
 
     def _next(self) -> tuple[Ms, Deadline] | None:

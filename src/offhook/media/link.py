@@ -38,8 +38,8 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
     return service, media
 
 
-def pack(message: Hello | Command | Report) -> bytes:
-    """A message as bytes."""
+def pack(message: Hello | tuple[Command, ...] | Report) -> bytes:
+    """A message as bytes; commands travel together, one with a socket alone."""
     return pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
 
 
@@ -83,8 +83,9 @@ class MediaEnd:
             if not data:
                 self.closed = True
                 break
-            command = pickle.loads(data)  # noqa: S301 - from our own process
-            arrived.append((command, socket.socket(fileno=descriptors[0]) if descriptors else None))
+            commands = pickle.loads(data)  # noqa: S301 - from our own process
+            sock = socket.socket(fileno=descriptors[0]) if descriptors else None
+            arrived += [(command, sock) for command in commands]
         return arrived
 
     def report(self, report: Report) -> None:

@@ -140,12 +140,17 @@ class SharedTable:
         self._after_counters: Final = after_counters
         self._after_heard: Final = after_heard
         self.counters: Final = np.frombuffer(self._memory, COUNTERS, rows)
+        self._columns: Final = {name: self.counters[name] for name in COUNTERS.names or ()}
         self.heard: Final[Samples] = np.frombuffer(self._memory, np.int16, rows * shape.heard, after_counters).reshape(
             rows, shape.heard
         )
         self.playout: Final[Samples] = np.frombuffer(self._memory, np.int16, rows * shape.playout, after_heard).reshape(
             rows, shape.playout
         )
+
+    def counter(self, row: int, lease: int, name: str) -> int:
+        """One counter of a row; 0 unless this lease has the row."""
+        return int(self._columns[name].item(row)) if self._columns["lease"].item(row) == lease else 0
 
     def copy_heard(self, row: int, start: int, stop: int, until: int) -> Samples:
         """What the row heard from `start` to `stop`, `until` being all it has heard; not to be written to. What has
