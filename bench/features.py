@@ -24,7 +24,14 @@ from typing import Final
 
 import numpy as np
 
-from media_clock import Span, cpu_seconds, machine, resident_kb, speech, write  # type: ignore[import-not-found]
+from media_clock import (  # type: ignore[import-not-found]
+    Span,
+    cpu_seconds,
+    machine,
+    resident_kb,
+    speech,
+    write_section,
+)
 from offhook.audio.g711 import encode_ulaw
 from offhook.audio.resample import resample
 from offhook.calls.media_link import ProcessMediaLink
@@ -223,11 +230,11 @@ async def main() -> None:
     found = {name: costs for name, costs in found.items() if costs}
     print(table(found))
     if chosen.write:
-        title, command = "## features", " ".join(["python bench/features.py", *sys.argv[1:]])
+        title, command = "features", " ".join(["python bench/features.py", *sys.argv[1:]])
         notes = (__doc__ or "").split("\n\n")[1].replace("\n", " ")
         runs = min(len(costs) for costs in found.values())
         about = f"`{command}`, {datetime.now(UTC):%Y-%m-%d}, {machine()}; at least {runs} runs each."
-        write(title, f"{title}\n\n{about}\n\n{notes}\n\n{table(found)}\n")
+        write_section(title, f"{about}\n\n{notes}\n\n{table(found)}\n")
 
 
 if __name__ == "__main__":

@@ -5,41 +5,52 @@ The media process is pinned to one core; this process (the service's side: repor
 at another place of it), so that detection has real work; every call is spoken to, over a background loop. Gaps are
 those between the packets of one call as they leave, by the kernel's receive timestamps.
 
-    python bench/media_clock.py [--calls 300 500] [--seconds 20] [--codec PCMU] [--bridged] [--write]
+    python bench/media_clock.py [--calls 1 100 300 500 750] [--seconds 20] [--repeat 5] [--codec PCMU] [--bridged]
+        [--write]
 
-`--bridged`: the calls are in pairs that hear each other, as after a transfer, instead of being spoken to. `--write`
-puts the table into bench/RESULTS.md, one a codec, and one for pairs.
+`--bridged`: the calls are in pairs that hear each other, as after a transfer, instead of being spoken to. `--repeat`:
+so many runs a row, of which the medians are told, with the least and the most; a run that a loop which only sleeps did
+not get through in time is void, and is run again. `--write` puts the table into bench/RESULTS.md, one a codec, and one
+for pairs; that of PCMU also into the curve of bench/load.
 """
 
 import argparse
 import asyncio
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Final, TypedDict
 
 import numpy as np
 
-from offhook.audio.g711 import encode_ulaw
-from offhook.audio.resample import resample
-from offhook.calls.media_link import ProcessMediaLink
-from offhook.media.clock import TICK_NS, TickClock, steady_ns
-from offhook.media.g722 import G722Rows
-from offhook.media.messages import Codec, MediaTerms, Report
-from offhook.media.shared_audio import Samples
-from offhook.speech.synthesizer import SpeechRequest
-from offhook.speech.synthesizers.espeak import EspeakSynthesizer
+ROOT: Final = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT)]
+
+from bench.load.control_loop import Lateness  # noqa: E402
+from bench.load.curve import CURVE, KEPT, draw  # noqa: E402
+from bench.load.runs import VOID_CONTROL_MS, control_loops  # noqa: E402
+from bench.results import keep, machine, median_of, table, today, write_section  # noqa: E402
+
+from offhook.audio.g711 import encode_ulaw  # noqa: E402
+from offhook.audio.resample import resample  # noqa: E402
+from offhook.calls.media_link import ProcessMediaLink  # noqa: E402
+from offhook.media.clock import TICK_NS, steady_ns  # noqa: E402
+from offhook.media.g722 import G722Rows  # noqa: E402
+from offhook.media.messages import Codec, MediaTerms, Report  # noqa: E402
+from offhook.media.opus import OpusEncoders  # noqa: E402
+from offhook.media.shared_audio import Samples  # noqa: E402
+from offhook.speech.synthesizer import SpeechRequest  # noqa: E402
+from offhook.speech.synthesizers.espeak import EspeakSynthesizer  # noqa: E402
 
 HERE = Path(__file__).parent
 OWN_PORT = 29998
-PAYLOAD_TYPES = {Codec.PCMU: 0, Codec.G722: 9}
+PAYLOAD_TYPES = {Codec.PCMU: 0, Codec.G722: 9, Codec.OPUS: 111}
 WARM_UP_SECONDS = 2
 SENTENCES = (
     "Good morning, I would like to move my appointment, please.",
@@ -84,7 +95,12 @@ class Result:
     unheard: int
     late_ticks: int
     onsets: int
-    control: tuple[float, float, float, float]
+    control: list[Lateness]
+
+    @property
+    def void(self) -> bool:
+        """Whether this says more about the machine than about the media process."""
+        return any(one.p999 > VOID_CONTROL_MS for one in self.control)
 
 
 async def speech(rate: int) -> Samples:
@@ -105,25 +121,6 @@ def build_generator(folder: Path) -> Path:
     binary = folder / "media_clock_generator"
     subprocess.run(["cc", "-O2", "-o", str(binary), str(HERE / "media_clock_generator.c")], check=True)
     return binary
-
-
-def control(seconds: int) -> tuple[float, float, float, float]:
-    """Intervals between the wake-ups of a loop that only sleeps: p50, p99, p99.9 and maximum, in ms."""
-    clock = TickClock(steady_ns())
-    times = []
-    for _ in range(seconds * 50):
-        clock.wait()
-        times.append(steady_ns())
-    gaps = np.diff(np.array(times)) / 1e6
-    return tuple(float(x) for x in (*np.percentile(gaps, [50, 99, 99.9]), gaps.max()))  # type: ignore[return-value]  # four
-
-
-def control_on(core: int, seconds: int) -> tuple[float, float, float, float]:
-    """The control loop in a process of its own on this core."""
-    code = f"import os; os.sched_setaffinity(0, {{{core}}}); import media_clock as m; print(*m.control({seconds}))"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=HERE)
-    p50, p99, p999, most = (float(word) for word in done.stdout.split())
-    return p50, p99, p999, most
 
 
 def cpu_seconds(pid: int) -> float:
@@ -162,16 +159,26 @@ class Listener:
 
 
 def coded(codec: Codec, voice: Samples) -> bytes:
-    """What the callers send: 160 bytes a packet in either codec."""
-    whole = voice[: len(voice) // 320 * 320]
-    return (G722Rows().encode(0, whole) if codec is Codec.G722 else encode_ulaw(whole)).tobytes()
+    """What the callers send, each payload after its length."""
+    step = codec.rate // 50
+    frames = voice[: len(voice) // step * step].reshape(-1, step)
+    g722, opus = G722Rows(), OpusEncoders()
+    payloads: list[bytes] = []
+    for frame in frames:
+        match codec:
+            case Codec.G722:
+                payloads.append(g722.encode(0, frame).tobytes())
+            case Codec.OPUS:
+                payloads.append(opus.encode(0, frame).tobytes())
+            case _:
+                payloads.append(encode_ulaw(frame).tobytes())
+    return b"".join(len(payload).to_bytes(2, "big") + payload for payload in payloads)
 
 
 async def measure(
     calls: int, seconds: int, codec: Codec, bridged: bool, binary: Path, voice: Samples, cores: tuple[int, int]
 ) -> Result:
     """One run."""
-    quiet_loop = control_on(cores[0], min(10, seconds))
     os.sched_setaffinity(0, {cores[1]})
     link = ProcessMediaLink(host="127.0.0.1", ports=Span(), max_calls=calls)
     await link.start()
@@ -202,10 +209,12 @@ async def measure(
                 str(seconds),
                 str(sound),
                 str(PAYLOAD_TYPES[codec]),
+                str(codec.step),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )
-            out, _ = await generator.communicate("\n".join(str(row.port) for row in rows).encode())
+            with control_loops() as control:
+                out, _ = await generator.communicate("\n".join(str(row.port) for row in rows).encode())
             after = resident_kb(link.pid)
             heard = sum(link.heard_until(row.lease) for row in rows)
             listener.done.set()
@@ -220,54 +229,36 @@ async def measure(
         unheard=max(0, gaps["sent"] - heard // (codec.rate // 50)),
         late_ticks=link.late_ticks,
         onsets=listener.facts["VoiceOnset"],
-        control=quiet_loop,
+        control=control,
     )
     await link.end()
     return result
 
 
-COLUMNS = (
-    "calls",
-    "CPU of one core",
-    "work a tick p50 / p99 ms",
-    "memory a call",
-    "gap p50 / p99 / p99.9 / max ms",
-    "packets out: got, lost",
-    "packets in: sent, unheard",
-    "late ticks",
-    "onsets",
-    "control loop: p50 / p99 / p99.9 / max ms",
-)
-HEAD = f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}"
+COLUMNS: Final[dict[str, tuple[str, Callable[[Result], float]]]] = {
+    "CPU, % of a core": ("{:.1f}", lambda r: r.cpu_percent),
+    "a call": ("{:.3f}", lambda r: r.cpu_percent / r.calls),
+    "work a tick p50, ms": ("{:.1f}", lambda r: r.busy_ms[0]),
+    "p99": ("{:.1f}", lambda r: r.busy_ms[1]),
+    "kB a call": ("{:.0f}", lambda r: r.memory_kb),
+    "gap p50, ms": ("{:.2f}", lambda r: r.gaps["p50"]),
+    "gap p99": ("{:.2f}", lambda r: r.gaps["p99"]),
+    "gap p99.9": ("{:.2f}", lambda r: r.gaps["p999"]),
+    "gap most": ("{:.1f}", lambda r: r.gaps["max"]),
+    "packets out": ("{:.0f}", lambda r: r.gaps["received"]),
+    "lost": ("{:.0f}", lambda r: r.gaps["lost"]),
+    "packets in": ("{:.0f}", lambda r: r.gaps["sent"]),
+    "unheard": ("{:.0f}", lambda r: r.unheard),
+    "late ticks": ("{:.0f}", lambda r: r.late_ticks),
+    "onsets": ("{:.0f}", lambda r: r.onsets),
+    "control loops late p99.9, ms": ("{:.2f}", lambda r: max(one.p999 for one in r.control)),
+}
 
 
-def as_row(r: Result) -> str:
-    """A line of the table."""
-    gaps = r.gaps
-    return (
-        f"| {r.calls} | {r.cpu_percent:.1f} % | {r.busy_ms[0]:.1f} / {r.busy_ms[1]:.1f} | {r.memory_kb:.0f} kB "
-        f"| {gaps['p50']:.2f} / {gaps['p99']:.2f} / {gaps['p999']:.2f} / {gaps['max']:.1f} "
-        f"| {gaps['received']}, {gaps['lost']} | {gaps['sent']}, {r.unheard} | {r.late_ticks} | {r.onsets} "
-        f"| {r.control[0]:.2f} / {r.control[1]:.2f} / {r.control[2]:.2f} / {r.control[3]:.1f} |"
-    )
-
-
-def machine() -> str:
-    """What this ran on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown CPU")
-    return (
-        f"{cpu}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, Python {platform.python_version()}"
-    )
-
-
-def write(title: str, text: str) -> None:
-    """Replace this benchmark's part of RESULTS.md."""
-    path = HERE / "RESULTS.md"
-    old = path.read_text() if path.exists() else "# Results of the benchmarks\n\nEach is one command; run it again.\n\n"
-    before, _, rest = old.partition(f"{title}\n")
-    following = rest.partition("\n## ")[2]
-    path.write_text(before + text + (f"\n## {following}" if following else ""))
+def as_row(results: Sequence[Result]) -> list[str]:
+    """The medians of some runs with as many calls, with the least and the most."""
+    cells = [median_of(form, [pick(one) for one in results]) for form, pick in COLUMNS.values()]
+    return [str(results[0].calls), *cells]
 
 
 async def main() -> None:
@@ -276,28 +267,47 @@ async def main() -> None:
     parser.add_argument("--calls", type=int, nargs="+", default=[300, 500])
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--codec", type=Codec, choices=list(PAYLOAD_TYPES), default=Codec.PCMU)
+    parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--bridged", action="store_true")
     parser.add_argument("--write", action="store_true")
     chosen = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
     voice = await speech(chosen.codec.rate)
-    rows: list[str] = []
-    print(HEAD)
+    rows: list[list[Result]] = []
     with tempfile.TemporaryDirectory() as folder:
         binary = build_generator(Path(folder))
         for calls in chosen.calls:
-            result = await measure(
-                calls, chosen.seconds, chosen.codec, chosen.bridged, binary, voice, (cores[0], cores[-1])
-            )
-            rows.append(as_row(result))
-            print(rows[-1], flush=True)
+            results: list[Result] = []
+            for _ in range(2 * chosen.repeat):
+                result = await measure(
+                    calls, chosen.seconds, chosen.codec, chosen.bridged, binary, voice, (cores[0], cores[-1])
+                )
+                print(", ".join(f"{name} {cell}" for name, cell in zip(COLUMNS, as_row([result])[1:], strict=True)))
+                if result.void:
+                    print("VOID: a control loop was late", flush=True)
+                else:
+                    results.append(result)
+                if len(results) == chosen.repeat:
+                    break
+            rows.append(results or [result])
+    print(table(["calls", *COLUMNS], [as_row(results) for results in rows]))
     if chosen.write:
-        command = " ".join(["python bench/media_clock.py", *(a for a in sys.argv[1:])])
-        when = datetime.now(UTC).strftime("%Y-%m-%d")
-        notes = (__doc__ or "").split("\n\n")[1].replace("\n", " ")
-        title = "## media_clock" if chosen.codec is Codec.PCMU else f"## media_clock, {chosen.codec}"
-        title += ", in pairs that hear each other" if chosen.bridged else ""
-        write(title, f"{title}\n\n`{command}`, {when}, {machine()}.\n\n{notes}\n\n{HEAD}\n" + "\n".join(rows) + "\n")
+        write(chosen, rows)
+
+
+def write(chosen: argparse.Namespace, rows: Sequence[Sequence[Result]]) -> None:
+    """Into RESULTS.md; PCMU also as numbers for the curve."""
+    command = " ".join(["python bench/media_clock.py", *sys.argv[1:]])
+    notes = (__doc__ or "").split("\n\n")[1].replace("\n", " ")
+    title = "media_clock" if chosen.codec is Codec.PCMU else f"media_clock, {chosen.codec}"
+    title += ", in pairs that hear each other" if chosen.bridged else ""
+    void = "" if not any(one.void for results in rows for one in results) else " **Void: a control loop was late.**"
+    head = f"`{command}`, {today()}, {machine()}. Medians of {min(map(len, rows))} runs (least to most).{void}"
+    write_section(title, f"{head}\n\n{notes}\n\n{table(['calls', *COLUMNS], [as_row(row) for row in rows])}")
+    if title == "media_clock":
+        kept = [{"name": "", "calls": row[0].calls, "runs": [asdict(one) for one in row]} for row in rows]
+        keep(KEPT, title, {"command": command, "machine": machine(), "date": today(), "rows": kept})
+        draw(KEPT, CURVE)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 /* The callers of bench/media_clock.py: sends 50 packets a second to each port, in staggered phases, and measures the
  * gaps between the packets that come back, by the kernel's receive timestamps.
  *
- * media_clock_generator OWN_PORT SECONDS ULAW_FILE < ports, one a line; prints one line of JSON.
+ * media_clock_generator OWN_PORT SECONDS SOUND_FILE PAYLOAD_TYPE CLOCK_STEP < ports, one a line; prints one line of JSON.
+ * SOUND_FILE holds a payload for each 20 ms, its length before it in two bytes, big end first.
  * Packets back are told apart by the SSRC, which is learned in order of arrival. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -17,6 +18,8 @@
 #define PHASES 20
 #define BATCH 64
 #define HASH 16384
+#define MOST_FRAMES 100000
+#define LARGEST 1300
 
 static struct sockaddr_in to[MOST];
 static uint32_t ssrc_of[HASH];
@@ -29,6 +32,7 @@ static int64_t lost, unordered;
 static int32_t *gaps;
 static int64_t gap_count, gap_room;
 static int64_t count_from_ns;
+static uint8_t *frame_at[MOST_FRAMES];
 
 static int64_t now_ns(clockid_t clock) {
     struct timespec t;
@@ -105,18 +109,23 @@ static double percentile(double share) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 5) return 2;
+    if (argc != 6) return 2;
     int own_port = atoi(argv[1]);
     int seconds = atoi(argv[2]);
     int payload_type = atoi(argv[4]);
+    uint32_t clock_step = atoi(argv[5]);
     FILE *file = fopen(argv[3], "rb");
     if (!file) return 2;
     fseek(file, 0, SEEK_END);
     long sound_size = ftell(file);
     rewind(file);
     uint8_t *sound = malloc(sound_size);
-    if (fread(sound, 1, sound_size, file) != (size_t)sound_size || sound_size < 320) return 2;
+    if (fread(sound, 1, sound_size, file) != (size_t)sound_size) return 2;
     fclose(file);
+    int64_t frames = 0;
+    for (long at = 0; at + 2 <= sound_size && frames < MOST_FRAMES; at += 2 + (sound[at] << 8 | sound[at + 1]))
+        frame_at[frames++] = sound + at;
+    if (!frames) return 2;
 
     int port;
     while (calls < MOST && scanf("%d", &port) == 1) {
@@ -137,21 +146,24 @@ int main(int argc, char **argv) {
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &large, sizeof large);
 
     count_from_ns = now_ns(CLOCK_REALTIME) + 2000000000LL;
-    int64_t start = now_ns(CLOCK_MONOTONIC), sent = 0, unsent = 0, frames = sound_size / 160;
+    int64_t start = now_ns(CLOCK_MONOTONIC), sent = 0, unsent = 0;
     for (int64_t step = 0; step < (int64_t)(seconds + 2) * 1000; step++) {
         int64_t at = start + step * 1000000;
         struct timespec t = {at / 1000000000, at % 1000000000};
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
         uint32_t frame = step / PHASES;
         for (int call = step % PHASES; call < calls; call += PHASES) {
-            uint8_t packet[172] = {0x80, payload_type};
+            uint8_t packet[12 + LARGEST] = {0x80, payload_type};
+            const uint8_t *payload = frame_at[(frame + call * 37) % frames];
+            int size = payload[0] << 8 | payload[1];
+            if (size > LARGEST) size = LARGEST;
             uint16_t sequence = htons((uint16_t)frame);
-            uint32_t timestamp = htonl(frame * 160), ssrc = htonl(call + 1);
+            uint32_t timestamp = htonl(frame * clock_step), ssrc = htonl(call + 1);
             memcpy(packet + 2, &sequence, 2);
             memcpy(packet + 4, &timestamp, 4);
             memcpy(packet + 8, &ssrc, 4);
-            memcpy(packet + 12, sound + ((frame + call * 37) % frames) * 160, 160);
-            if (sendto(fd, packet, sizeof packet, 0, (struct sockaddr *)&to[call], sizeof to[call]) == sizeof packet)
+            memcpy(packet + 12, payload + 2, size);
+            if (sendto(fd, packet, 12 + size, 0, (struct sockaddr *)&to[call], sizeof to[call]) == 12 + size)
                 sent++;
             else
                 unsent++;

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import statistics
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,12 @@ def machine() -> str:
 def today() -> str:
     """The date, as results name it."""
     return datetime.now(UTC).strftime("%Y-%m-%d")
+
+
+def median_of(form: str, values: Sequence[float]) -> str:
+    """A cell: the median, and from the least to the most when they differ."""
+    cell, low, high = (form.format(value) for value in (statistics.median(values), min(values), max(values)))
+    return cell if low == high else f"{cell} ({low.removeprefix('≤ ')} to {high.removeprefix('≤ ')})"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

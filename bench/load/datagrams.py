@@ -70,13 +70,17 @@ class Inbox:
         self._headers: Final = np.zeros(batch, _HEADER)
         self._headers["name"], self._headers["parts"] = _rows(self._names), _rows(self._parts)
         self._headers["part_count"], self._headers["control"] = 1, _rows(self._controls)
+        self._headers["name_size"], self._headers["control_size"] = 16, _CONTROL
+        self._where: Final = ctypes.c_void_p(self._headers.ctypes.data)
+        self._used = 0
 
     def take(self) -> Came | None:
         """One batch; None when there is nothing."""
-        self._headers["name_size"], self._headers["control_size"] = 16, _CONTROL
-        got = _libc.recvmmsg(
-            self._sock.fileno(), ctypes.c_void_p(self._headers.ctypes.data), len(self._headers), 0x40, None
-        )
+        if self._used:
+            used = self._headers[: self._used]
+            used["name_size"], used["control_size"] = 16, _CONTROL
+        got = _libc.recvmmsg(self._sock.fileno(), self._where, len(self._headers), 0x40, None)
+        self._used = max(0, got)
         if got <= 0:
             return None
         ports = self._names[:got, 2].astype(np.int64) << 8 | self._names[:got, 3]

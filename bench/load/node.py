@@ -22,6 +22,8 @@ HERE: Final = Path(__file__).parent
 SOURCE: Final = HERE.parents[1] / "src"
 SILENCE_MS: Final = 600
 RTP_PORTS: Final = range(20000, 30000)
+CACHE_MB: Final = 4
+"""Filled soon: it is memory of a node, not of a call, and every answer here is said only once."""
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 NAMES: Final = {"offhook.media": "media", "espeak_process": "voice", "recogniser_process": "ear"}
 
@@ -32,6 +34,8 @@ listen = "127.0.0.1:0"
 listen = ["udp:127.0.0.1:0"]
 codecs = ["PCMU"]
 rtp_ports = "{first_port}-{last_port}"
+[speech]
+cache_mb = {cache_mb}
 [speech.scripted]
 first_audio_ms = {first_audio}
 word_every_ms = {word_every}
@@ -127,10 +131,16 @@ class Node:
         return text
 
 
-def ports_taken() -> int:
-    """UDP sockets on this machine at ports that calls may have."""
-    lines = Path("/proc/net/udp").read_text(encoding="utf-8").splitlines()[1:]
-    return sum(int(line.split()[1].rpartition(":")[2], 16) in RTP_PORTS for line in lines)
+def ports_taken(pid: int) -> int:
+    """UDP sockets of a process at ports that calls may have."""
+    own: set[str] = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            own.add(str(descriptor.readlink()))
+        except FileNotFoundError:
+            continue  # closed meanwhile
+    lines = [line.split() for line in Path("/proc/net/udp").read_text(encoding="utf-8").splitlines()[1:]]
+    return sum(int(line[1].rpartition(":")[2], 16) in RTP_PORTS and f"socket:[{line[9]}]" in own for line in lines)
 
 
 def cost(pid: int) -> Cost:
@@ -206,6 +216,7 @@ def _settings(folder: Path, max_calls: int) -> str:
         max_calls=max_calls,
         first_port=RTP_PORTS.start,
         last_port=RTP_PORTS.stop - 1,
+        cache_mb=CACHE_MB,
         first_audio=FIRST_AUDIO_MS,
         word_every=WORD_EVERY_MS,
         final_words=FINAL_WORDS_MS,

@@ -139,12 +139,15 @@ def once(folder: Path, apps: list[str], limit: int, plan: Plan, *, warm_up: Plan
         if warm_up is not None:
             _call(node, warm_up.but(sip_port=node.sip_port), "warm-up")
         time.sleep(1)
-        before, ports = {name: descriptors(pid) for name, pid in node.processes().items()}, ports_taken()
+        before, ports = (
+            {name: descriptors(pid) for name, pid in node.processes().items()},
+            ports_taken(node.service.pid),
+        )
         run = _watched(node, plan.but(sip_port=node.sip_port))
         time.sleep(AFTERWARDS_S)
         after = {name: descriptors(pid) for name, pid in node.processes().items()}
         run.descriptors_left = {name: after[name] - count for name, count in before.items()}
-        run.ports_left = ports_taken() - ports
+        run.ports_left = ports_taken(node.service.pid) - ports
     _match(run, node)
     return run
 

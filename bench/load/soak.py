@@ -26,7 +26,7 @@ def lines_of_memory(run: Run) -> list[str]:
         table = [(float(done), float(sum(one.costs[each].rss_kb for each in names))) for done, one in chosen]
         line = slope(_means(table))
         if line is not None:
-            verdict = "not different from 0" if abs(line.slope) < 2 * line.error else "different from 0"
+            verdict = "not different from 0" if abs(line.slope) <= 2 * line.error else "different from 0"
             text = f"  memory of {name}: {line.slope:+.4f} ± {line.error:.4f} kB a finished call ({verdict})"
             found.append(f"{text}, over {most - round(SETTLED * most)} of {most} calls")
     return found

@@ -1,6 +1,5 @@
 """The figures of one run, and the medians of several."""
 
-import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any, Final
 from bench.load.caller_script import LEFT_EARLY, MS
 from bench.load.figures import percentile
 from bench.load.runs import NODE, Run
+from bench.results import median_of
 
 INFINITE: Final = float("inf")
 
@@ -214,10 +214,5 @@ def medians(runs: Sequence[Figures]) -> list[str]:
     cells = []
     for form, pick in COLUMNS.values():
         values = [value for one in runs if (value := pick(one)) is not None]
-        if not values:
-            cells.append("–")
-            continue
-        cell = form.format(statistics.median(values))
-        low, high = form.format(min(values)), form.format(max(values))
-        cells.append(cell if low == high else f"{cell} ({low.removeprefix('≤ ')} to {high.removeprefix('≤ ')})")
+        cells.append(median_of(form, values) if values else "–")
     return cells

@@ -1,7 +1,11 @@
 """What monitoring sees of the house."""
 
+import numpy as np
+
 from offhook.control.metrics import as_text
-from offhook.service.service_metrics import MediaMetrics, RefusalMetrics, TrunkMetrics
+from offhook.service.service_metrics import MediaMetrics, RefusalMetrics, SpeechCacheMetrics, TrunkMetrics
+from offhook.speech.speech_cache import SpeechCache, SpeechKey
+from offhook.speech.synthesizer import SpeechChunk, SpeechRequest
 from offhook.transports.sip.account import Account
 from offhook.transports.sip.listener import SipListener
 from tests.calls.hand_house import HandHouse
@@ -16,6 +20,14 @@ async def test_the_media_process_shows_what_it_carries() -> None:
     assert "offhook_media_wideband_rows_open 1\n" in shown, "the simulator's telephone speaks L16"
     assert "offhook_media_late_ticks_total 2\n" in shown
     assert "offhook_media_restarts_total 0\n" in shown
+
+
+def test_the_speech_cache_shows_how_full_it_is() -> None:
+    cache = SpeechCache()
+    cache.put(SpeechKey("scripted", SpeechRequest("hello", None)), (SpeechChunk(np.zeros(800, np.int16), 8000),))
+    shown = as_text(SpeechCacheMetrics(cache).metrics())
+    assert "offhook_speech_cache_bytes 1600\n" in shown
+    assert "offhook_speech_cache_entries 1\n" in shown
 
 
 def test_each_trunk_with_a_registrar_shows_whether_it_is_registered() -> None:

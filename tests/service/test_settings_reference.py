@@ -9,8 +9,10 @@ from offhook.service.service_metrics import (
     MediaStreamMetrics,
     RefusalMetrics,
     ServiceMetrics,
+    SpeechCacheMetrics,
 )
 from offhook.service.settings_reference import page
+from offhook.speech.speech_cache import SpeechCache
 from offhook.transports.sip.listener import SipListener
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "run-the-service" / "settings.md"
@@ -48,6 +50,7 @@ def test_every_metric_of_a_limit_exists() -> None:
         MediaMetrics(nothing).metrics(),
         MediaStreamMetrics(nothing).metrics(),
         DialMetrics(nothing).metrics(),
+        SpeechCacheMetrics(SpeechCache()).metrics(),
     )
     there = {metric.name for metrics in counted for metric in metrics}
     assert set(re.findall(r"`(offhook_\w+)`", page())) <= there

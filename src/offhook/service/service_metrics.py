@@ -60,6 +60,28 @@ class CountingMedia(Protocol):
     def gone(self) -> int: ...
 
 
+class CountingCache(Protocol):
+    """Finished speech."""
+
+    @property
+    def bytes_held(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+
+class SpeechCacheMetrics:
+    """The numbers of the speech cache."""
+
+    def __init__(self, cache: CountingCache) -> None:
+        self._cache: Final = cache
+
+    def metrics(self) -> Iterator[Metric]:
+        """The numbers as they are now."""
+        about = "Samples of finished speech in memory, in bytes; limited by speech.cache_mb."
+        yield Metric("offhook_speech_cache_bytes", "gauge", about, self._cache.bytes_held)
+        yield Metric("offhook_speech_cache_entries", "gauge", "Pieces of finished speech in memory.", len(self._cache))
+
+
 class MediaMetrics:
     """The numbers of the media process."""
 

@@ -21,6 +21,7 @@ from offhook.service.service_metrics import (
     RefusingListener,
     RegisteredTrunks,
     ServiceMetrics,
+    SpeechCacheMetrics,
     TrunkMetrics,
 )
 from offhook.service.shutdown import Stopping
@@ -59,6 +60,7 @@ async def serve(
             ServiceMetrics(house.register, house.keeper),
             MediaMetrics(house.link),
             watch,
+            SpeechCacheMetrics(house.engines.cache),
             LineMetrics(house.link.lines),
             DialMetrics(house.routes),
             sweep,

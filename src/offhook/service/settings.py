@@ -110,6 +110,9 @@ class Speech(Section):
 
     recogniser_workers: int = Field(default=1, ge=1, le=64)
     """Processes of the embedded recogniser. One takes about one core while somebody speaks."""
+    cache_mb: int = limit(64, metric="offhook_speech_cache_bytes", ge=0, le=4096)
+    """Memory for speech that was made before and is said again at once: 24 s of the embedded voice a megabyte. What
+    was not said for the longest time makes room."""
     aliases: dict[str, Listed[str]] = Field(default_factory=dict)
     """Names that apps ask for, mapped to engines of this service: `azure = ["espeak", "pocketsphinx"]`."""
     scripted: ScriptedSpeech = ScriptedSpeech()

@@ -34,6 +34,7 @@ from offhook.service.allowed_sources import networks_of_trunks
 from offhook.service.call_log_keeper import CallLogKeeper
 from offhook.service.codecs_by_load import CodecsByLoad
 from offhook.service.dial_plan import DialPlan
+from offhook.service.embedded_engines import EMBEDDED_EAR, EMBEDDED_VOICE, say_what_is_embedded
 from offhook.service.engine_names import engine_named
 from offhook.service.flow_book import FlowBook, FlowFound
 from offhook.service.flow_terms import call_settings
@@ -65,16 +66,14 @@ from offhook.transports.sip.user import User as SipUser
 
 logger = structlog.get_logger()
 
-EMBEDDED_VOICE: Final = "espeak"
-EMBEDDED_EAR: Final = "pocketsphinx"
-
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """Every engine of this service that could be started, by name."""
+    """Every engine of this service that could be started, by name; and where finished speech is kept."""
 
     voices: Mapping[str, Synthesizer]
     ears: Mapping[str, Transcriber]
+    cache: SpeechCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +277,7 @@ async def _start_engines(settings: Settings, stack: AsyncExitStack) -> Engines:
     """Start every engine; one that fails is left out and said so. Raises its OffhookError when a flow needs just that
     one."""
     failures: dict[str, OffhookError] = {}
-    cache, scripted = SpeechCache(), settings.speech.scripted
+    cache, scripted = SpeechCache(settings.speech.cache_mb << 20), settings.speech.scripted
     made_voices: list[Synthesizer] = [
         CachedSynthesizer(EspeakSynthesizer(), cache),
         CachedSynthesizer(ScriptedSynthesizer(ScriptedVoiceSettings(first_audio_ms=scripted.first_audio_ms)), cache),
@@ -298,8 +297,8 @@ async def _start_engines(settings: Settings, stack: AsyncExitStack) -> Engines:
             raise failures[EMBEDDED_VOICE]
     for name, failure in failures.items():
         logger.warning("engine_not_started", engine=name, why=failure.message, remedy=failure.remedy)
-    _say_what_is_embedded(settings)
-    return Engines(voices, ears)
+    say_what_is_embedded(settings)
+    return Engines(voices, ears, cache)
 
 
 async def _started(engine: Synthesizer | Transcriber, stack: AsyncExitStack, failures: dict[str, OffhookError]) -> bool:
@@ -316,16 +315,6 @@ def _order(flow: FlowSettings) -> list[str]:
     """The flow's voices; the embedded one ends every chain (D10)."""
     order = list(flow.speech.synthesizer)
     return order if EMBEDDED_VOICE in {same_name(name) for name in order} else [*order, EMBEDDED_VOICE]
-
-
-def _say_what_is_embedded(settings: Settings) -> None:
-    for flow in settings.flows:
-        if engine_named(settings.speech, flow.speech.transcriber, TRANSCRIBERS) == EMBEDDED_EAR:
-            good_for = "English, short answers, best with custom_vocabulary"
-            logger.info("embedded_ear", flow=flow.id, good_for=good_for, better="set flow.speech.transcriber")
-        if engine_named(settings.speech, flow.speech.synthesizer[0], SYNTHESIZERS) == EMBEDDED_VOICE:
-            good_for = "clear, robotic speech in many languages"
-            logger.info("embedded_voice", flow=flow.id, good_for=good_for, better="set flow.speech.synthesizer")
 
 
 class _Ears:
