@@ -59,10 +59,10 @@ PEERS: Final[dict[str, Callable[[Path, int], AbstractContextManager[Peer]]]] = {
     "Pipecat": partial(pipecat, a_process_a_call=False),
     "Pipecat, a process a call": partial(pipecat, a_process_a_call=True),
 }
-FIRST: Final = {"Offhook": 60, "Pipecat": 6, "Pipecat, a process a call": 6}
+FIRST: Final = {"Offhook": 100, "Pipecat": 6, "Pipecat, a process a call": 6}
 FILL_S: Final = 8
 SETTLE_S: Final = 2
-WARM_UP_S: Final = 6
+WARM_UP_S: Final = 5
 ALLOWED_LEVELS: Final = 14
 
 
@@ -96,9 +96,9 @@ class Carrier:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def hold(self, calls: int, ports: Sequence[int]) -> None:
-        """So many calls from now on."""
-        self.ask({"calls": calls, "ports": list(ports), "spacing_ms": 1000 * FILL_S / max(1, calls)})
+    def hold(self, calls: int, ports: Sequence[int], fill_s: float = FILL_S) -> None:
+        """So many calls from now on, dialled as if all of them in `fill_s`."""
+        self.ask({"calls": calls, "ports": list(ports), "spacing_ms": 1000 * fill_s / max(1, calls)})
 
     def end(self) -> None:
         """No more."""
@@ -120,7 +120,7 @@ def run_once(name: str, first: int, seconds: float, folder: Path) -> Run:
         carrier = Carrier(plan, folder, 1)
         try:
             alone = memory_mb(peer.processes())
-            carrier.hold(2, peer.ports(2))
+            carrier.hold(2, peer.ports(2), 1)
             carrier.ask({"measure": WARM_UP_S})
             carrier.hold(0, peer.ports(0))
             time.sleep(1)

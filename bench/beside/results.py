@@ -94,6 +94,7 @@ def ratios(runs: Sequence[PeerRun], other: str) -> list[str]:
     ]
     held = [(mine.held, theirs.held) for mine, theirs in pairs]
     both = [(mine, theirs) for mine, theirs in held if mine is not None and theirs is not None]
+    more = middle([mine.calls / theirs.calls for mine, theirs in both])
     heard = [(mine.heard, theirs.heard) for mine, theirs in pairs]
     counts = [mine.calls / theirs.calls for mine, theirs in heard if mine is not None and theirs is not None]
     if not both:
@@ -101,29 +102,31 @@ def ratios(runs: Sequence[PeerRun], other: str) -> list[str]:
     cpu = [(theirs.cpu / theirs.calls) / (mine.cpu / mine.calls) for mine, theirs in both]
     memory = [(theirs.memory_mb / theirs.calls) / (mine.memory_mb / mine.calls) for mine, theirs in both]
     return [
-        f"**{other}**: Offhook holds {middle([mine.calls / theirs.calls for mine, theirs in both])} times as many calls "
+        f"**{other}**: Offhook holds {more} times as many calls "
         f"on a core, {middle(counts)} times as many heard without breaks; a call there takes {middle(cpu)} times as "
         f"much CPU and {middle(memory)} times as much memory.",
         "",
     ]
 
 
-CITED: Final = """Cited, not measured here, for they cannot be run offline: LiveKit Agents documents 10 to 25 jobs on 4 cores and
-8 GB, 2.5 to 6 calls a core (as quoted in workadventure #5671); users measured 4 to 5 on a core with 2 GB
-(livekit/agents #4483) and 100 MB a call (#386); its own media path was 335 ms and a barge-in 306 ms at the
-median (rtpbench, 24 cases, the same mock engine behind each). siphon-ai (Rust, SIP to WebSocket, no speech, no
-app) takes 0.54 % of a core and 0.43 MB a call on 4 vCPU, and 1.47 % more for Silero (its load reports 0.48.10
-to 0.48.19). jambonz 11: 750 sessions on 4 vCPU with cached prompts only (its blog, 6 July 2026). Other
-machines, other loads: orders of magnitude."""
-DIFFERS: Final = """What differs, and stays: Pipecat's detector reports a voice after 0.2 s (its default) and Offhook's `immediate`
-sooner, so that a barge-in there takes at least that long. Pipecat sends messages of 40 ms, which costs it fewer
-of them; Offhook sends 20 ms, and marks. Pipecat runs without metrics, RTVI, garbage collection after each call
-and its turn model, all of which its examples switch on, and with uvloop; its app is a function in the same
-process, Offhook's a process of its own, called by HTTP, and counted. Offhook writes a log of each call. With a
-process a call, Pipecat's processes are forked of one that has loaded everything and answer one call after the
-other, so that starting them costs nothing here; no proxy is before them. Memory is proportional (Pss), less
-that without calls after two calls have been; with a process a call, less that of the process that they are
-forked of."""
+CITED: Final = """\
+Cited, not measured here, for they cannot be run offline: LiveKit Agents documents 10 to 25 jobs on 4 cores and 8 GB,
+2.5 to 6 calls a core (as quoted in workadventure #5671); users measured 4 to 5 on a core with 2 GB (livekit/agents
+#4483) and 100 MB a call (#386); its own media path was 335 ms and a barge-in 306 ms at the median (rtpbench, 24
+cases, the same mock engine behind each). siphon-ai (Rust, SIP to WebSocket, no speech, no app) takes 0.54 % of a
+core and 0.43 MB a call on 4 vCPU, and 1.47 % more for Silero (its load reports 0.48.10 to 0.48.19). jambonz 11: 750
+sessions on 4 vCPU with cached prompts only (its blog, 6 July 2026). Other machines, other loads: orders of magnitude.
+"""
+DIFFERS: Final = """\
+What differs, and stays: Pipecat's detector reports a voice after 0.2 s (its default) and Offhook's `immediate`
+sooner, so that a barge-in there takes at least that long. Pipecat sends messages of 40 ms, which costs it fewer of
+them; Offhook sends 20 ms, and marks. Pipecat runs without metrics, RTVI, garbage collection after each call and its
+turn model, all of which its examples switch on, and with uvloop; its app is a function in the same process, Offhook's
+a process of its own, called by HTTP, and counted. Offhook writes a log of each call. With a process a call, Pipecat's
+processes are forked of one that has loaded everything and answer one call after the other, so that starting them
+costs nothing here; no proxy is before them. Memory is proportional (Pss), less that without calls after two calls
+have been; with a process a call, less that of the process that they are forked of.
+"""
 
 
 def table(runs: Sequence[tuple[str, float, Sequence[Level]]], plain: dict[str, Any] | None) -> str:
@@ -145,7 +148,7 @@ def table(runs: Sequence[tuple[str, float, Sequence[Level]]], plain: dict[str, A
               f"{statistics.median(late) if late else 0:.2f} % were late at the median."]  # fmt: skip
     if plain is not None:
         lines += ["", plain["text"]]
-    return "\n".join([*lines, "", DIFFERS, "", CITED])
+    return "\n".join([*lines, "", DIFFERS, CITED])
 
 
 def write(text: str, about: str, command: str) -> None:
