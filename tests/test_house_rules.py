@@ -100,6 +100,8 @@ ROOMS: dict[str, Room] = {
             "special_ranges.py": ("phonenumbers",),
             # Asking where trunks are is what this is for.
             "sip_servers.py": ("offhook.transports.sip",),
+            # Where one of several nodes is, SIP's proxy must know.
+            "node_place.py": ("offhook.transports.sip.front_proxy",),
             # Placing calls is what these are for: the simulator is their tool, not a choice.
             "spoken_call.py": ("offhook.transports.simulator",),
             "practice_target.py": ("offhook.transports.simulator",),

@@ -19,6 +19,7 @@ from offhook.service.commands.options import (
     CheckOptions,
     DemoOptions,
     DevOptions,
+    KamailioConfigOptions,
     ReplayOptions,
     ServeOptions,
     WhyOptions,
@@ -27,6 +28,7 @@ from offhook.service.commands.terminal import Terminal, printable
 
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
+MOST_NODES: Final = 64
 SIP_LISTEN: Final = ("udp:0.0.0.0:5060", "tcp:0.0.0.0:5060")
 HTTP_LISTEN: Final = "127.0.0.1:8080"
 
@@ -65,7 +67,7 @@ def _imported(command: str) -> Callable[[Any, Terminal], int]:
 
 def _command(name: str) -> Callable[[Any, Terminal], int]:
     try:
-        module = importlib.import_module(f"offhook.service.commands.{name}")
+        module = importlib.import_module(f"offhook.service.commands.{name.replace('-', '_')}")
     except ModuleNotFoundError as missing:
         package = (missing.name or "").partition(".")[0]
         if package == "offhook":
@@ -90,7 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="offhook", description="Software that answers the telephone.")
     parser.add_argument("--version", action="version", version=f"offhook {version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_dev, _add_chat, _add_call, _add_serve, _add_check, _add_why, _add_replay):
+    for add in (_add_demo, _add_dev, _add_chat, _add_call, _add_serve, _add_kamailio_config):
+        add(commands)
+    for add in (_add_check, _add_why, _add_replay):
         add(commands)
     return parser
 
@@ -154,7 +158,24 @@ def _add_call(commands: Any) -> None:
 def _add_serve(commands: Any) -> None:
     serve = commands.add_parser("serve", help="the service")
     _add_config(serve)
-    serve.set_defaults(options=lambda a: ServeOptions(a.config))
+    _add_nodes(serve, 1)
+    serve.add_argument("--without-kamailio", action="store_true", help="with --nodes: somebody else runs Kamailio")
+    serve.add_argument("--node", type=int, help=argparse.SUPPRESS)
+    serve.set_defaults(options=lambda a: ServeOptions(a.config, a.nodes, not a.without_kamailio, a.node))
+
+
+def _add_nodes(command: argparse.ArgumentParser, default: int) -> None:
+    numbers = range(1, MOST_NODES + 1)
+    what = "nodes on this machine, behind Kamailio; default: %(default)s"
+    command.add_argument("--nodes", type=int, choices=numbers, default=default, metavar="N", help=what)
+
+
+def _add_kamailio_config(commands: Any) -> None:
+    made = commands.add_parser("kamailio-config", help="what Kamailio is told when it stands before several nodes")
+    _add_config(made)
+    _add_nodes(made, 2)
+    made.add_argument("--folder", type=Path, help="write both files there instead of printing them")
+    made.set_defaults(options=lambda a: KamailioConfigOptions(a.config, a.nodes, a.folder))
 
 
 def _add_check(commands: Any) -> None:

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -21,7 +21,7 @@ listen = "127.0.0.1:0"
 {http}
 
 [sip]
-listen = ["udp:{host}:0", "tcp:{host}:0"]
+listen = ["udp:{host}:{port}", "tcp:{host}:{port}"]
 rtp_ports = "{rtp_first}-{rtp_last}"
 {sip}
 
@@ -34,7 +34,6 @@ call_logs = "{logs}"
 
 [limits]
 drain_seconds = 5
-
 {more}
 
 [[flow]]
@@ -57,6 +56,8 @@ class Service:
         more: TOML before the flow (`[limits]` cannot be given again).
         sip: more TOML of `[sip]`.
         http: more TOML of `[http]`.
+        port: of SIP; 0: any.
+        arguments: more of the command line.
     """
 
     def __init__(
@@ -69,7 +70,10 @@ class Service:
         host: str = "0.0.0.0",
         sip: str = "",
         http: str = "",
+        port: int = 0,
+        arguments: Sequence[str] = (),
     ) -> None:
+        self._arguments = tuple(arguments)
         self.logs = folder / "call-logs"
         self._settings = folder / "offhook.toml"
         rtp = 12000 + os.getpid() % 40 * 200
@@ -84,6 +88,7 @@ class Service:
                 host=host,
                 sip=sip,
                 http=http,
+                port=port,
             )
         )
         self.lines: list[LogLine] = []
@@ -98,11 +103,12 @@ class Service:
             "serve",
             "-c",
             str(self._settings),
+            *self._arguments,
             stderr=asyncio.subprocess.PIPE,
             cwd=ROOT,
         )
         self._reader = asyncio.ensure_future(self._read())
-        ready = await self.until("ready", seconds=30)
+        ready = await self.until("ready", seconds=30, where=lambda line: "node" not in line)
         listening = next(line for line in self.lines if line.get("event") == "sip_listening")
         ports = {address.partition(":")[0]: int(address.rpartition(":")[2]) for address in listening["addresses"]}
         self.udp_port, self.tcp_port = ports["udp"], ports["tcp"]

@@ -104,9 +104,9 @@ class SipCaller(Watching):
 
     # --- signalling
 
-    async def dial(self, *, seconds: float = 20) -> Message:
+    async def dial(self, *, seconds: float = 20, headers: Sequence[str] = ()) -> Message:
         """Call, and acknowledge; the final response."""
-        return await self._invite(self.offer(), seconds=seconds)
+        return await self._invite(self.offer(), seconds=seconds, headers=headers)
 
     async def start_dialling(self) -> None:
         """Call, and return when it rings."""
@@ -179,8 +179,17 @@ class SipCaller(Watching):
         assert self._rtp_target is not None
         return self._rtp_target
 
-    async def _invite(self, body: str, *, seconds: float = 20) -> Message:
-        self._send_request("INVITE", body)
+    @property
+    def call_id(self) -> str:
+        return self._call_id
+
+    @property
+    def replaces(self) -> str:
+        """The header of a call that takes the place of this one (RFC 3891)."""
+        return f"Replaces: {self._call_id};from-tag={self._call_id};to-tag={self._to_tag}"
+
+    async def _invite(self, body: str, *, seconds: float = 20, headers: Sequence[str] = ()) -> Message:
+        self._send_request("INVITE", body, headers=headers)
         return await self._final("INVITE", self._sequence, seconds=seconds)
 
     async def _final(self, method: str, sequence: int, *, seconds: float = 20) -> Message:

@@ -156,6 +156,14 @@ class Limits(Section):
     """Networks beside the public internet that prompts (`audio_url`) may be fetched from (contract D16)."""
 
 
+class Nodes(Section):
+    """Several nodes on this machine behind one SIP address (`offhook serve --nodes`)."""
+
+    first_port: int = Field(default=15060, ge=1024, le=65000)
+    """A port on loopback where Kamailio and the nodes speak with each other; node 1 has the next one, by UDP and TCP,
+    and so on."""
+
+
 class Storage(Section):
     """What is kept on disk."""
 
@@ -264,6 +272,7 @@ class Settings(Section):
     logging: Logging = Logging()
     limits: Limits = Limits()
     outbound: Outbound = Outbound()
+    nodes: Nodes = Nodes()
     storage: Storage = Storage()
     trunks: tuple[Trunk, ...] = Field(default=(), alias="trunk")
     users: tuple[User, ...] = Field(default=(), alias="user")

@@ -59,6 +59,7 @@ from offhook.transports.media_stream.listener import MediaStreamListener
 from offhook.transports.media_stream.settings import StreamAccount, StreamSettings
 from offhook.transports.sip.account import Account
 from offhook.transports.sip.front_door import RequestLimits
+from offhook.transports.sip.front_proxy import FrontProxy
 from offhook.transports.sip.listener import SipListener
 from offhook.transports.sip.sdes import Srtp, SrtpRules
 from offhook.transports.sip.trunk import INBAND, SipTrunk
@@ -141,9 +142,9 @@ async def open_house(
         yield House(settings, link, heart, register, engines, keeper, logs, routes)
 
 
-async def sip_listeners(settings: Settings, link: MediaLink) -> list[SipListener]:
-    """The SIP listener of these settings; none when they name no address. Not started yet. Raises OffhookError for a
-    trunk's host that is not known. `link` knows how many legs are wideband."""
+async def sip_listeners(settings: Settings, link: MediaLink, front: FrontProxy | None = None) -> list[SipListener]:
+    """The SIP listener of these settings, not started; none when they name no address. `front` listens in its place.
+    `link` knows how many legs are wideband. Raises OffhookError for a trunk's host that is not known."""
     if not settings.sip.listen:
         return []
     trunks = await asyncio.to_thread(networks_of_trunks, settings)
@@ -173,6 +174,7 @@ async def sip_listeners(settings: Settings, link: MediaLink) -> list[SipListener
             dns_servers=[(server.host, server.port) for server in settings.sip.dns_servers],
             dials_by=[_sip_trunk(trunk, where, settings.sip) for trunk in settings.trunks if (where := trunk.sends_to)],
             certificate=own_certificate(settings.sip),
+            front=front,
         )
     ]
 
@@ -206,10 +208,9 @@ def _request_limits(limits: Limits) -> RequestLimits:
     )
 
 
-async def listeners(settings: Settings, link: MediaLink) -> list[Listener]:
-    """All ways for calls to come in that these settings name, not started yet. Raises OffhookError as
-    `sip_listeners`."""
-    return [*await sip_listeners(settings, link), *_media_stream_listeners(settings)]
+async def listeners(settings: Settings, link: MediaLink, front: FrontProxy | None = None) -> list[Listener]:
+    """All ways for calls to come in that these settings name, not started. Raises OffhookError as `sip_listeners`."""
+    return [*await sip_listeners(settings, link, front), *_media_stream_listeners(settings)]
 
 
 def _media_stream_listeners(settings: Settings) -> list[MediaStreamListener]:
@@ -407,9 +408,6 @@ class _Switchboard:
 
     def _ready(self, found: FlowFound | None) -> CallOfFlow | None:
         return None if found is None else CallOfFlow(self._flows[found.flow.id], found.called, found.caller)
-
-
-# --- logs
 
 
 class _NoLogs:

@@ -475,3 +475,16 @@ def test_whatever_a_registrar_does_there_is_always_a_next_step(
     exchange.wait(10_000_000)
     assert len(exchange.hops) == sent
     assert exchange.agent.transactions == 0
+
+
+def test_who_does_not_register_only_knows_where_the_registrar_is() -> None:
+    """Another node of the same address registers: calls to that contact are known here too, and the name is looked up
+    again in time."""
+    exchange = Exchange()
+    exchange.registration.registers = False
+    exchange.start()
+    assert (exchange.sent, exchange.registration.registered) == ([], False)
+    assert exchange.registration.is_our_contact("4921155660", FIRST[0])
+    assert exchange.registration.next_deadline == 600_000
+    exchange.leave()
+    assert exchange.sent == []

@@ -52,9 +52,22 @@ class CallOptions:
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """`offhook serve`: with the settings of this file."""
+    """`offhook serve`: with the settings of this file. `nodes`: how many of it stand behind Kamailio, which is started
+    too unless `kamailio` is False; 1: none does. `node`: it is this one of them, from 1 on."""
 
     config: Path
+    nodes: int = 1
+    kamailio: bool = True
+    node: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KamailioConfigOptions:
+    """`offhook kamailio-config`: for the settings of this file and so many nodes; into `folder`, or printed."""
+
+    config: Path
+    nodes: int
+    folder: Path | None
 
 
 @dataclass(frozen=True, slots=True)

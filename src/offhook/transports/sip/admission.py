@@ -30,6 +30,7 @@ class Standing(Enum):
     STRANGER = auto()
     ALLOWED = auto()
     TRUNK = auto()
+    OUR_PROXY = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Source:
 
     @property
     def may_call(self) -> bool:
-        return self.standing in {Standing.ALLOWED, Standing.TRUNK}
+        return self.standing in {Standing.ALLOWED, Standing.TRUNK, Standing.OUR_PROXY}
 
 
 class Admission:

@@ -1,6 +1,7 @@
 """The trunks of a listener that calls are placed by (`transports/call_leg.Dialler`), and what the log says of it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import structlog
@@ -19,14 +20,14 @@ _log = structlog.get_logger(__name__)
 
 
 class Dialling:
-    """The trunks by name.
+    """The trunks by name. `mark`: what tags of calls begin with (see Flow).
 
     Raises:
         SettingsInvalid: two trunks have one name.
     """
 
-    def __init__(self, trunks: Sequence[SipTrunk]) -> None:
-        self._trunks = {trunk.name: trunk for trunk in trunks}
+    def __init__(self, trunks: Sequence[SipTrunk], mark: str = "") -> None:
+        self._trunks = {trunk.name: replace(trunk, mark=mark) for trunk in trunks}
         if len(self._trunks) != len(trunks):
             raise SettingsInvalid("Two trunks have one name.", remedy="Give each [[trunk]] a name of its own.")
 

@@ -52,7 +52,7 @@ class Dialog:
     @classmethod
     def from_invite(cls, invite: SipRequest, flow: Flow) -> "Dialog":
         """The dialog that a 101–2xx to this INVITE makes."""
-        tag = secrets.token_hex(8)
+        tag = f"{flow.mark}{secrets.token_hex(8)}"
         return cls(
             id=DialogId(invite.call_id, tag, invite.from_tag),
             local_address=to_with_tag(invite, tag),
@@ -61,7 +61,7 @@ class Dialog:
             remote_target=_contact_uri(invite) or header_fields.uri_text(invite.headers.get("From") or ""),
             remote_sequence=invite.cseq.sequence,
             flow=flow,
-            direct=len(invite.vias) == 1,
+            direct=len(invite.vias) == (1 if flow.proxy is None else 2),
         )
 
     @classmethod

@@ -86,6 +86,8 @@ class FrontDoor:
 
     def takes(self, source: Source, now: Ms) -> bool:
         """Whether this source may begin something once more; if so, that is counted. A stranger has been at `knock`."""
+        if source.standing is Standing.OUR_PROXY:
+            return True
         if source.standing is Standing.TRUNK:
             return self._trunks.take(source.site, now)
         if source.may_call or self._is_guest(source.site, now):

@@ -13,13 +13,16 @@ DEFAULT_TLS_PORT: Final = 5061
 class Flow:
     """The path by which a message came in (RFC 5626's word).
 
-    `link` numbers the socket or the connection; `local` is what we tell peers to reach us at (Contact, Via).
+    `link` numbers the socket or the connection; `local` is what we tell peers to reach us at (Contact, Via). `proxy`:
+    our own proxy passed it on, and takes the answers; `mark` is what tags of dialogs begin with, for it.
     """
 
     transport: str
     link: int
     remote: tuple[str, int]
     local: tuple[str, int]
+    proxy: "Hop | None" = None
+    mark: str = ""
 
     @property
     def reliable(self) -> bool:
@@ -43,13 +46,15 @@ class TlsPeer:
 class Hop:
     """Where a message goes: by `link` to `address`; on TCP and TLS a new connection to `address` when the link is gone.
 
-    `tls` is for TLS: None: who is at this address (an address of a trunk's: the trunk's domain).
+    `tls` is for TLS: None: who is at this address (an address of a trunk's: the trunk's domain). `by`: to our own
+    proxy, from which of its addresses it passes an answer on.
     """
 
     transport: str
     link: int
     address: tuple[str, int]
     tls: TlsPeer | None = None
+    by: str = ""
 
     @property
     def reliable(self) -> bool:

@@ -18,11 +18,13 @@ from offhook.transports.sip.bound_address import BoundAddress, parse_address
 from offhook.transports.sip.call import Call
 from offhook.transports.sip.call_effects import FindWay, Happened, WayFailed
 from offhook.transports.sip.client_side import Asker
+from offhook.transports.sip.datagrams import RESPONSE, Datagrams
 from offhook.transports.sip.dialling import Dialling
 from offhook.transports.sip.digest_server import OFFERED
-from offhook.transports.sip.endpoints import StreamConnection, UdpEndpoint, bind
+from offhook.transports.sip.endpoints import StreamConnection
 from offhook.transports.sip.entrance import Entrance
 from offhook.transports.sip.front_door import FrontDoor, RequestLimits
+from offhook.transports.sip.front_proxy import FrontProxy
 from offhook.transports.sip.hop import ConnectionTrouble, Flow, Ms, Send, TlsPeer, earliest
 from offhook.transports.sip.incoming_call import IncomingCall
 from offhook.transports.sip.leg import SipLeg
@@ -48,7 +50,6 @@ MAX_CONNECTIONS: Final = 1000
 MAX_STRANGERS_CONNECTIONS: Final = 16
 LINGER_S: Final = 2.0
 TLS_HANDSHAKE: Final = b"TLS handshake"
-RESPONSE: Final = b"SIP/"
 
 _log = structlog.get_logger(__name__)
 
@@ -74,6 +75,7 @@ class SipListener:
         dns_servers: addresses and ports of DNS servers; none: those of the machine.
         dials_by: the trunks that calls can be placed by.
         certificate: ours, for TLS.
+        front: the proxy that listens on `listen` in our place.
 
     Raises:
         SettingsInvalid: an address or a network cannot be read, or two trunks have one name.
@@ -100,6 +102,7 @@ class SipListener:
         dns_servers: Sequence[tuple[str, int]] = (),
         dials_by: Sequence[SipTrunk] = (),
         certificate: OwnCertificate | None = None,
+        front: FrontProxy | None = None,
     ) -> None:
         self._listen = [parse_address(text) for text in listen]
         if certificate is None and any(each.transport == "tls" for each in self._listen):
@@ -114,14 +117,15 @@ class SipListener:
         self._door = FrontDoor(self._admission, limits)
         entrance = Entrance(self._door, users, digest_algorithms)
         self._agent = UserAgent(max_calls=max_calls, codecs=codecs, srtp=srtp, tones_of=tones_of, entrance=entrance)
-        self._agent.registrations = tuple(Registration(account, random.random) for account in accounts)
+        registers = front is None or front.registers
+        self._agent.registrations = tuple(Registration(each, random.random, registers=registers) for each in accounts)
         self._agent.watches = tuple(TrunkWatch(account) for account in watches)
         self._location = ServerLocation(dns_servers)
-        self._dialling = Dialling(dials_by)
+        self._dialling = Dialling(dials_by, front.mark if front else "")
         self._allowance = LogAllowance()
         self._legs: dict[Call, SipLeg] = {}
         self._arrived: asyncio.Queue[SipLeg | None] = asyncio.Queue()
-        self._udp: dict[int, UdpEndpoint] = {}
+        self._datagrams = Datagrams(advertise, self._knock, self._receive, self._next_link, front)
         self._streams = Streams(
             Doorkeeper(
                 self._admits,
@@ -169,7 +173,7 @@ class SipListener:
     @property
     def trunks_registered(self) -> Mapping[str, bool]:
         """For every account by name, whether its registrar sends calls here."""
-        return {each.account.name: each.registered for each in self._agent.registrations}
+        return {each.account.name: each.registered for each in self._agent.registrations if each.registers}
 
     @property
     def trunks_reachable(self) -> Mapping[str, bool]:
@@ -241,8 +245,7 @@ class SipListener:
         for task in self._tasks:
             task.cancel()
         self._streams.close()
-        for endpoint in self._udp.values():
-            endpoint.close()
+        self._datagrams.close()
 
     def dials(self, trunk: str) -> bool:
         """Whether calls can be placed by the trunk of this name."""
@@ -267,13 +270,8 @@ class SipListener:
     # --- sockets
 
     async def _bind(self, address: BoundAddress) -> None:
-        if address.transport != "udp":
-            self._bound.append(await self._streams.listen(address))
-            return
-        sock = bind(address.transport, address.host, address.port)
-        endpoint = UdpEndpoint(sock, self._next_link(), self._advertise, self._knock, self._receive)
-        self._udp[endpoint.link] = endpoint
-        self._bound.append(BoundAddress("udp", *endpoint.address))
+        bound = self._datagrams.listen(address, self._listen)
+        self._bound.append(bound or await self._streams.listen(address))
 
     def _next_link(self) -> int:
         self._links += 1
@@ -381,8 +379,8 @@ class SipListener:
         hop = send.hop
         if not send.data.startswith(RESPONSE):
             self._door.expect(hop.address[0], self._now())
-        if hop.transport == "udp":
-            self._udp[hop.link].send(send.data, hop.address)
+        if self._datagrams.carries(hop):
+            self._datagrams.send(send)
         else:
             self._streams.send(send)
 
@@ -422,7 +420,7 @@ class SipListener:
         return tuple(each for each in TRANSPORTS if each in bound)
 
     def _path_to(self, target: Target, tls: TlsPeer) -> Path | None:
-        return path_to(target, self._bound, self._udp.values(), self._advertise, tls)
+        return path_to(target, self._bound, self._datagrams.endpoints, self._advertise, tls)
 
     # --- time
 

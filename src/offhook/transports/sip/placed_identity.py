@@ -49,7 +49,7 @@ def target_uri(trunk: SipTrunk, target: str) -> str | None:
 
 def from_address(trunk: SipTrunk, order: Dial) -> str:
     """From, with a new tag. A caller who withholds the number is RFC 3323's anonymous."""
-    tag = secrets.token_hex(8)
+    tag = f"{trunk.mark}{secrets.token_hex(8)}"
     if order.caller is None:
         return f'"Anonymous" <sip:anonymous@anonymous.invalid>;tag={tag}'
     return f"{_name(order.caller_name)}<{_own_uri(trunk, order.caller)}>;tag={tag}"

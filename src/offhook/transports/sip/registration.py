@@ -99,10 +99,12 @@ Effects: TypeAlias = tuple[RegistrationEffect, ...]
 
 
 class Registration:
-    """One account's registration. `jitter` gives numbers from 0 to 1."""
+    """One account's registration. `jitter` gives numbers from 0 to 1. `registers` False: another node does, and this
+    one only knows where the registrar is, whose calls may come here too."""
 
-    def __init__(self, account: Account, jitter: Callable[[], float]) -> None:
+    def __init__(self, account: Account, jitter: Callable[[], float], *, registers: bool = True) -> None:
         self.account = account
+        self.registers = registers
         self.state = RegistrationState.IDLE
         self._jitter = jitter
         self._digest = DigestClient(account.auth_username or account.username, account.password)
@@ -183,6 +185,10 @@ class Registration:
             return self.not_found("none of its addresses can be reached from sip.listen", now)
         self._paths = tuple(paths)
         self._path_number = 0
+        if not self.registers:
+            self.state = RegistrationState.WAITING
+            self._timers["again"] = now + self.account.expires_s * 1000
+            return ()
         self.state = RegistrationState.REGISTERING
         self._digest.begin()
         return self._send(self._expires_s, now)

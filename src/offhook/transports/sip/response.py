@@ -129,6 +129,8 @@ def stamped_via(request: SipRequest, flow: Flow) -> str:
 
 def response_hop(request: SipRequest, flow: Flow) -> Hop:
     """Where the response goes (RFC 3261 18.2.2, RFC 3581). `maddr` is not followed: it would let a stranger aim us."""
+    if flow.proxy is not None:
+        return flow.proxy
     host, port = flow.remote
     if flow.reliable or parameter(request.via.parameters, "rport") is None:
         port = request.via.port or default_port(flow.transport)

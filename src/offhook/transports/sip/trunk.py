@@ -24,7 +24,7 @@ class SipTrunk:
     it is for PBXs that are trusted with that. `session_seconds`: the session timer that is asked for (RFC 4028), at
     least 90; 0: none. `asserts_identity`: P-Asserted-Identity is sent (RFC 3325), where the carrier
     trusts it. `srtp`: whether media is encrypted (see Srtp). `keys`: how its key presses come, `rfc4733` or `inband`
-    (as tones, though it agrees to events). `tls_ca` and `tls_verify`: see TlsPeer.
+    (as tones, though it agrees to events). `tls_ca` and `tls_verify`: see TlsPeer. `mark`: see Flow.
     """
 
     name: str
@@ -43,6 +43,7 @@ class SipTrunk:
     keys: str = "rfc4733"
     tls_ca: str | None = None
     tls_verify: bool = True
+    mark: str = ""
 
     @property
     def tls(self) -> TlsPeer:

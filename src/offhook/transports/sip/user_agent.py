@@ -222,7 +222,8 @@ class UserAgent:
         tag: a CANCEL takes the INVITE's way (RFC 3261 9.1), and a branch alone can be guessed."""
         key = cancelled_key(cancel)
         invite, call = self._servers.get(key), self._invites.get(key)
-        if invite is None or invite.hop.address[0] != flow.remote[0]:
+        here = flow.remote if flow.proxy is None else flow.proxy.address
+        if invite is None or invite.hop.address[0] != here[0]:
             return False
         return call is None or (call.dialog.id.call_id, call.dialog.id.remote_tag) == (cancel.call_id, cancel.from_tag)
 
