@@ -43,7 +43,18 @@ INTERFACES = (
 
 ROOMS: dict[str, Room] = {
     "protocol": Room(outside=("pydantic", "pydantic_core"), never=I_O),
-    "sdk": Room(inside=("protocol",), files={"websocket.py": ("websockets",)}),
+    "sdk": Room(
+        inside=("protocol",),
+        outside=("pydantic",),
+        files={
+            "websocket.py": ("websockets",),
+            "redis_states.py": ("redis",),
+            "debug_printer.py": ("rich",),
+            "flask_blueprint.py": ("flask",),
+            "django_view.py": ("django",),
+            "aiohttp_handler.py": ("aiohttp",),
+        },
+    ),
     "conversation": Room(
         inside=("protocol",),
         only=("collections", "dataclasses", "enum", "typing", "types", "math", "itertools", "functools"),
@@ -125,6 +136,7 @@ SIBLING_FILES = (("offhook.app_links.webhook", "offhook.app_links.websocket"),)
 
 CLOCKS = (
     "media/clock.py",
+    "sdk/clock.py",
     "calls/heartbeat.py",
     "transports/sip/listener.py",
     "transports/media_stream/listener.py",

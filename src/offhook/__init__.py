@@ -52,8 +52,11 @@ if TYPE_CHECKING:
     from offhook.sdk.assistant import AiFlowAssistant, Assistant
     from offhook.sdk.handlers import HandlerFailed
     from offhook.sdk.http_answer import HttpAnswer
+    from offhook.sdk.redis_states import RedisStates
     from offhook.sdk.replies import Reply
+    from offhook.sdk.scripted_model import ScriptedModel
     from offhook.sdk.service_actions import CallRefused
+    from offhook.sdk.speech_stream import stream_sentences
 
 __all__ = [
     "Action",
@@ -81,7 +84,9 @@ __all__ = [
     "MixAudio",
     "OffhookError",
     "RecognisedWord",
+    "RedisStates",
     "Reply",
+    "ScriptedModel",
     "Session",
     "SessionEnd",
     "SessionStart",
@@ -96,6 +101,7 @@ __all__ = [
     "VadConfig",
     "event_to_json",
     "read_event",
+    "stream_sentences",
 ]
 
 _HOMES = {
@@ -116,8 +122,11 @@ _HOMES = {
     "offhook.sdk.assistant": "AiFlowAssistant Assistant",
     "offhook.sdk.handlers": "HandlerFailed",
     "offhook.sdk.http_answer": "HttpAnswer",
+    "offhook.sdk.redis_states": "RedisStates",
     "offhook.sdk.replies": "Reply",
+    "offhook.sdk.scripted_model": "ScriptedModel",
     "offhook.sdk.service_actions": "CallRefused",
+    "offhook.sdk.speech_stream": "stream_sentences",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

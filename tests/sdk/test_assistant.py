@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
@@ -312,10 +311,9 @@ async def test_state_survives_a_repeated_start_and_is_dropped_after_the_end(even
     assert seen == [1, 2, 2, 1]
 
 
-async def test_debug_logs_events_and_actions(events: Any, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+async def test_debug_shows_events_and_actions(events: Any, capsys: pytest.CaptureFixture[str]) -> None:
     await Assistant(debug=True, on_session_start=lambda event: "Hello").on_event(events.start())
-    assert [record.message.split(" ")[0] for record in caplog.records] == ["event", "action"]
+    assert capsys.readouterr().err.split() == ["s1", "→", "session_start", "s1", "←", "speak", '"Hello"']
 
 
 # --- any other framework

@@ -23,15 +23,18 @@ from offhook.protocol.events import (
 )
 from offhook.protocol.json_codec import BODY_LIMIT, EventInvalid, EventTypeUnknown, read_event
 from offhook.protocol.session import Session
-from offhook.sdk import asgi, http_answer
+from offhook.sdk import asgi, clock, http_answer
+from offhook.sdk.debug_printer import DebugPrinter
 from offhook.sdk.handlers import Handler, HandlerFailed, HandlerSlot, replies
+from offhook.sdk.history import note_of
 from offhook.sdk.http_answer import HttpAnswer
 from offhook.sdk.http_server import WebhookServer
 from offhook.sdk.later_replies import ANSWER_WITHIN_SECONDS, EVENT_NUMBER_HEADER, Respond, answer_then_push
 from offhook.sdk.own_loop import OwnLoop
 from offhook.sdk.replies import actions_of
 from offhook.sdk.service_actions import KEY_VARIABLE, URL_VARIABLE, ServiceActions
-from offhook.sdk.session_lines import SessionLines
+from offhook.sdk.session_lines import FORGOTTEN_AFTER_SECONDS, MOST_SESSIONS, SessionLine, SessionLines
+from offhook.sdk.shared_states import SharedStates, StateUnavailable, run_shared
 from offhook.sdk.websocket import WebSocketConnection, serve_connection
 
 log = logging.getLogger("offhook.assistant")
@@ -66,7 +69,12 @@ class Assistant:
         service_key: one of the service's `http.keys`. Default: OFFHOOK_SERVICE_KEY.
         answer_within_seconds: with `service_url`, an event that has no reply by then is answered with 204, and its
             replies go over the API. Keep it below the flow's time limit.
-        debug: log every event and action, with what people said.
+        debug: write every event and action to the terminal, with what people said; in colour when `rich` is there.
+        state: makes the state of a new call, found as `event.session.state`: a class (a dataclass, a pydantic model) or
+            a function. Default: a dict.
+        states: where several processes share the state (`RedisStates`); None: in this process alone.
+        most_sessions: sessions remembered at once in this process; beyond it the one silent longest is forgotten.
+        forgotten_after_seconds: a session without an event for so long is forgotten: its `session_end` was lost.
         on_…: handlers, as an alternative to the decorators of the same names.
     """
 
@@ -79,6 +87,10 @@ class Assistant:
         service_key: str | None = None,
         answer_within_seconds: float = ANSWER_WITHIN_SECONDS,
         debug: bool = False,
+        state: Callable[[], Any] = dict,
+        states: SharedStates | None = None,
+        most_sessions: int = MOST_SESSIONS,
+        forgotten_after_seconds: float = FORGOTTEN_AFTER_SECONDS,
         on_session_start: Handler[SessionStart] | None = None,
         on_user_speak: Handler[UserSpeak] | None = None,
         on_user_barge_in: Handler[UserSpeak] | None = None,
@@ -92,9 +104,11 @@ class Assistant:
         self._token = token or api_key or None
         self._service = ServiceActions.configured(service_url, service_key)
         self._answer_within_seconds = answer_within_seconds
-        self._debug = debug
+        self._debug = DebugPrinter() if debug else None
         self.reports_failures = False
-        self._lines = SessionLines()
+        self._make_state = state
+        self._states = states
+        self._lines = SessionLines(state, most=most_sessions, forgotten_after_seconds=forgotten_after_seconds)
         self._threads = ThreadPoolExecutor(SYNC_HANDLERS_AT_ONCE, thread_name_prefix="offhook-handler")
         self._own_loop = OwnLoop()
         self._warned: set[str] = set()
@@ -150,10 +164,20 @@ class Assistant:
             )
         return self._service
 
-    def state(self, of: Event | Session | str) -> dict[str, Any]:
-        """The session's own dict, from its first event until after `session_end` (D35). Yours to fill."""
+    def state(self, of: Event | Session | str) -> Any:
+        """The session's own state, as `event.session.state` is (D35); of an event, a session, or the id of one. With
+        shared `states`, only within the handler of that session's event. Raises OffhookError elsewhere."""
         session = of if isinstance(of, Session | str) else of.session
-        return self._lines.line(session if isinstance(session, str) else session.id).state
+        if isinstance(session, Session) and self._states is not None:
+            return session.state
+        line = self._lines.get(session if isinstance(session, str) else session.id)
+        if line is None or self._states is not None:
+            raise OffhookError(
+                f"There is no state of {of if isinstance(of, str) else 'this session'!r} here.",
+                remedy="Read event.session.state in a handler.",
+                code="no_call_memory",
+            )
+        return line.state
 
     async def on_event(self, event: Event | bytes | str) -> list[Action]:
         """Answer one event, and return all actions once the handler is done; for integrations of your own.
@@ -177,13 +201,15 @@ class Assistant:
             HandlerFailed: the handler raised, or returned what cannot be sent. It is logged already.
         """
         slot = self._slot_for(event)
-        line = self._lines.line(event.session.id)
-        if self._debug:
-            log.info("event %s", event.model_dump_json(exclude_none=True))
-        if slot.handler is None and not isinstance(event, UserSpeak | SessionEnd):
-            return  # It need not wait for what goes on: nobody handles it, and it cancels nothing.
-        call = self._call(slot, event, send)
-        failure = await line.run(event, call, latest_turn_only=slot.latest_turn_only)
+        line = self._lines.line(event.session.id, clock.now())
+        line.note(event)
+        if self._debug is not None:
+            self._debug.event(event)
+        try:
+            failure = await self._run(slot, line, event, send)
+        except StateUnavailable as unavailable:
+            log.error("session %s: %s", event.session.id, unavailable)
+            failure = unavailable
         if isinstance(event, SessionEnd):
             self._lines.forget(event.session.id)
         if failure is not None:
@@ -193,13 +219,27 @@ class Assistant:
                 code="handler_failed",
             ) from failure
 
+    async def _run(self, slot: HandlerSlot[Any], line: SessionLine, event: Event, send: Send) -> BaseException | None:
+        if slot.handler is None and not isinstance(event, UserSpeak | SessionEnd):
+            # It need not wait for what goes on: nobody handles it, and it cancels nothing.
+            note = note_of(event)
+            if self._states is not None and note is not None:
+                await self._states.note(event.session.id, note)
+            return None
+        turn = line.arrives(event, latest_turn_only=slot.latest_turn_only)
+        event.session.remember(turn)
+        call = partial(self._call, slot, line, event, send)
+        if self._states is not None:
+            return await run_shared(self._states, line, event, turn, call, self._make_state)
+        return await line.run(event, turn, call)
+
     def _slot_for(self, event: Event) -> HandlerSlot[Any]:
         if isinstance(event, UserSpeak) and event.barged_in and self.on_user_barge_in.handler is not None:
             return self.on_user_barge_in
         slot: HandlerSlot[Any] = getattr(self, f"on_{event.type}")
         return slot
 
-    async def _call(self, slot: HandlerSlot[Any], event: Event, send: Send) -> BaseException | None:
+    async def _call(self, slot: HandlerSlot[Any], line: SessionLine, event: Event, send: Send) -> BaseException | None:
         """The wall around the developer's code: whatever it raises is logged and returned (D33)."""
         if slot.handler is None:
             return None
@@ -211,17 +251,14 @@ class Assistant:
                     if actions and isinstance(event, UserSpeechStarted | SessionEnd):
                         self._warn_once(f"{slot.name}: what it returns is dropped; this event cannot be answered.")
                     elif actions:
-                        self._show(actions)
+                        line.sent(actions)
+                        if self._debug is not None:
+                            self._debug.actions(actions)
                         await send(actions)
         except Exception as error:
             log.exception("session %s: %s failed", session_id, slot.name)
             return error
         return None
-
-    def _show(self, actions: Sequence[Action]) -> None:
-        if self._debug:
-            for action in actions:
-                log.info("action %.2000s", action.model_dump_json(exclude_none=True))
 
     def _warn_once(self, text: str) -> None:
         if text not in self._warned:

@@ -14,8 +14,15 @@ from offhook.sdk.threads import in_thread
 
 EventT = TypeVar("EventT")
 
-Handler: TypeAlias = Callable[[EventT], Reply | Awaitable[Reply] | AsyncIterator[Reply]]
-"""Sync or async, or an async generator; takes the event."""
+Handler: TypeAlias = Callable[
+    [EventT],
+    Reply
+    | AsyncIterator[Reply]
+    | Awaitable[Reply]
+    | Awaitable[AsyncIterator[Reply]]
+    | Awaitable[AsyncGenerator[str, None]],
+]
+"""Takes the event. Sync or async; returns the reply, or an async iterator of replies (as an async generator does)."""
 
 
 class HandlerFailed(OffhookError):
@@ -104,6 +111,8 @@ async def replies(handler: Handler[Any], event: object, threads: Executor) -> As
     else:
         call = functools.partial(contextvars.copy_context().run, _listed, handler, event)
         returned = await in_thread(threads, call)
+    if inspect.isawaitable(returned):
+        returned = await returned
     if inspect.isasyncgen(returned):
         async with aclosing(returned) as items:
             async for item in items:
@@ -111,8 +120,6 @@ async def replies(handler: Handler[Any], event: object, threads: Executor) -> As
     elif isinstance(returned, AsyncIterator):
         async for item in returned:
             yield item
-    elif inspect.isawaitable(returned):
-        yield await returned
     else:
         yield returned
 

@@ -5,10 +5,12 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
+from offhook.protocol.sentence_ends import sentences
+
 MAX_PIECE_CHARACTERS: Final = 400
 """About half a minute of speech: what is cancelled, retried and queued at a time."""
 
-_SENTENCE_END: Final = re.compile(r"(?<=[.!?…:;])\s+|(?<=[。！？；])|\n+")
+_CLAUSE_END: Final = re.compile(r"(?<=[:;])\s+|(?<=；)")
 _BLANKS: Final = re.compile(r"[^\S\n]+")
 
 
@@ -19,19 +21,15 @@ def cleaned(text: str) -> str:
     return _BLANKS.sub(" ", "".join(kept)).strip()
 
 
-def speakable(text: str) -> bool:
-    """Whether there is anything to say in the text: a letter, a digit or a symbol, not only punctuation."""
-    return any(unicodedata.category(c)[0] in "LNS" for c in text)
-
-
 def pieces(text: str, at_most: int = MAX_PIECE_CHARACTERS) -> list[str]:
     """The text as pieces of at most so many characters, each of whole sentences where that is possible, else of whole
     words. Nothing but blanks is lost."""
     if at_most < 1:
         raise ValueError("at_most must be 1 or more")
     found: list[str] = []
-    for sentence in _SENTENCE_END.split(text):
-        for part in _fitting(sentence.strip(), at_most):
+    clauses = (clause for sentence in sentences(text) for clause in _CLAUSE_END.split(sentence))
+    for clause in clauses:
+        for part in _fitting(clause.strip(), at_most):
             if found and len(found[-1]) + 1 + len(part) <= at_most:
                 found[-1] = f"{found[-1]} {part}"
             else:

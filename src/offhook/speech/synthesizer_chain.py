@@ -7,8 +7,8 @@ from contextlib import aclosing
 from typing import Final
 
 from offhook.errors import OffhookError, ProviderFailed
+from offhook.protocol.sentence_ends import speakable
 from offhook.protocol.speech_options import TtsConfig, same_name
-from offhook.speech.sentences import speakable
 from offhook.speech.ssml import text_of
 from offhook.speech.synthesizer import SpeechChunk, SpeechRequest, Synthesizer
 

@@ -15,12 +15,13 @@ from typing import Any, Final
 import numpy as np
 
 from offhook.errors import ExtraMissing, ProviderFailed
+from offhook.protocol.sentence_ends import speakable
 from offhook.speech import ssml as markup
 from offhook.speech.engine_process import EngineProcess
 from offhook.speech.espeak_process import AUDIO, BEGUN, CANCEL, DONE, FAILED, SPEAK
 from offhook.speech.espeak_voices import VoiceChoice, choose_voice
 from offhook.speech.frames import CANNOT_START, READY, Frame
-from offhook.speech.sentences import cleaned, pieces, shortened, speakable
+from offhook.speech.sentences import cleaned, pieces, shortened
 from offhook.speech.silence_trim import SilenceTrim
 from offhook.speech.synthesizer import SpeechChunk, SpeechRequest
 from offhook.speech.transcriber import Samples

@@ -1,0 +1,52 @@
+"""A language model's tokens as sentences, each as soon as it is complete."""
+
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import aclosing, nullcontext
+from inspect import isasyncgen
+from typing import Final
+
+from offhook.protocol.sentence_ends import sentence_end, speakable
+
+LONGEST_SENTENCE: Final = 400
+"""Characters after which a text without an end of a sentence is spoken up to its last whole word."""
+
+
+async def stream_sentences(tokens: AsyncIterable[str], *, longest: int = LONGEST_SENTENCE) -> AsyncGenerator[str, None]:
+    """The sentences of a text that comes in pieces, the first one as soon as it is complete.
+
+    ```python
+    @assistant.on_user_speak(latest_turn_only=True)
+    async def answer(event):
+        return stream_sentences(my_model(event.session.history))
+    ```
+
+    What is in doubt waits for the next token: `3.` may become `3.14`, `z.` may become `z. B.`. The rest comes when the
+    tokens end. When the caller interrupts, the handler is cancelled, and with it the iterator of the tokens.
+
+    Args:
+        tokens: pieces of any length, such as a model streams them.
+        longest: characters at most of one sentence.
+    """
+    gathered = ""
+    async with aclosing(tokens) if isasyncgen(tokens) else nullcontext():
+        async for token in tokens:
+            gathered += token
+            while (end := _end(gathered, longest)) is not None:
+                sentence, gathered = gathered[:end].strip(), gathered[end:].lstrip()
+                if speakable(sentence):
+                    yield sentence
+        while (end := sentence_end(gathered)) is not None:
+            sentence, gathered = gathered[:end].strip(), gathered[end:]
+            if speakable(sentence):
+                yield sentence
+    if speakable(gathered):
+        yield gathered.strip()
+
+
+def _end(gathered: str, longest: int) -> int | None:
+    end = sentence_end(gathered, more_comes=True)
+    if end is not None and end <= longest:
+        return end
+    if len(gathered) <= longest:
+        return None
+    return gathered.rfind(" ", 1, longest + 1) + 1 or longest
