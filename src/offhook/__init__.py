@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         UserSpeak,
         UserSpeechStarted,
     )
-    from offhook.protocol.json_codec import EventInvalid, EventTypeUnknown, event_to_json, read_event
+    from offhook.protocol.json_codec import EventInvalid, EventTypeUnknown, build_action, event_to_json, read_event
     from offhook.protocol.mistakes import Mistake, MistakesFound
     from offhook.protocol.session import Session
     from offhook.protocol.speech_options import (
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         TtsProvider,
         VadConfig,
     )
+    from offhook.protocol.type_names import ActionType, EventType
     from offhook.sdk.assistant import AiFlowAssistant, Assistant
     from offhook.sdk.handlers import HandlerFailed
     from offhook.sdk.http_answer import HttpAnswer
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Action",
+    "ActionType",
     "AiFlowAssistant",
     "Assistant",
     "AssistantSpeak",
@@ -74,6 +76,7 @@ __all__ = [
     "DtmfReceived",
     "Event",
     "EventInvalid",
+    "EventType",
     "EventTypeUnknown",
     "GatherDtmf",
     "HandlerFailed",
@@ -99,6 +102,7 @@ __all__ = [
     "UserSpeak",
     "UserSpeechStarted",
     "VadConfig",
+    "build_action",
     "event_to_json",
     "read_event",
     "stream_sentences",
@@ -113,12 +117,13 @@ _HOMES = {
         "AssistantSpeak AssistantSpeechEnded DtmfReceived Event RecognisedWord SessionEnd SessionStart "
         "UserInputTimeout UserSpeak UserSpeechStarted"
     ),
-    "offhook.protocol.json_codec": "EventInvalid EventTypeUnknown event_to_json read_event",
+    "offhook.protocol.json_codec": "EventInvalid EventTypeUnknown build_action event_to_json read_event",
     "offhook.protocol.mistakes": "Mistake MistakesFound",
     "offhook.protocol.session": "Session",
     "offhook.protocol.speech_options": (
         "BargeInConfig BargeInStrategy TranscriptionProvider TtsConfig TtsProvider VadConfig"
     ),
+    "offhook.protocol.type_names": "ActionType EventType",
     "offhook.sdk.assistant": "AiFlowAssistant Assistant",
     "offhook.sdk.handlers": "HandlerFailed",
     "offhook.sdk.http_answer": "HttpAnswer",

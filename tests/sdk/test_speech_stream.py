@@ -36,8 +36,9 @@ async def test_a_sentence_is_given_with_its_last_token() -> None:
     for token in ("Hello", " there", "."):
         tokens.put_nowait(token)
     assert await anext(stream) == "Hello there."
-    for token in (" It", " costs", " 3", ".", "50", " euros", ".", None):
+    for token in (" It", " costs", " 3", ".", "50", " euros", "."):
         tokens.put_nowait(token)
+    tokens.put_nowait(None)
     assert [sentence async for sentence in stream] == ["It costs 3.50 euros."]
 
 
@@ -59,7 +60,7 @@ async def test_what_is_said(tokens: list[str], expected: list[str]) -> None:
 
 
 async def test_a_text_without_an_end_is_spoken_in_pieces_of_whole_words() -> None:
-    assert await sentences_of("one two three four five", longest=10) == ["one two", "three", "four five"]
+    assert await sentences_of("one two three four five", longest=10) == ["one two", "three four", "five"]
     assert await sentences_of("x" * 25, longest=10) == ["x" * 10, "x" * 10, "x" * 5]
 
 

@@ -1,8 +1,8 @@
 """Where a sentence ends: rules that know numbers, abbreviations and German. For text that is whole, and for
 text that comes in pieces and whose sentences shall be spoken as soon as they are complete.
 
-A wrong "not yet" costs a moment, as the sentence is spoken with the next one; a wrong "here" is heard as a stumble. What
-is in doubt is therefore no end.
+A wrong "not yet" costs a moment, as the sentence is spoken with the next one; a wrong "here" is heard as a stumble.
+What is in doubt is therefore no end.
 """
 
 import re
@@ -24,7 +24,7 @@ _NEVER_LAST: Final = _set_of(
     "tel nr abs bd bzw ca evtl gem ggf inkl exkl vgl zzgl geb verh hrsg feb mrz apr aug sep sept okt oct nov dez dec "
     "z.b d.h u.a i.d.r s.o s.u e.g i.e u.s u.k"
 )
-"""Abbreviations after which something follows in the same sentence; words that are spelled as one are not among them."""
+"""Abbreviations after which something follows in the same sentence. Words that are spelled so are not among them."""
 
 _MAYBE_LAST: Final = _set_of("etc usw usf inc ltd co corp jr sr no min max std mio mrd sek jan jun")
 """Abbreviations that may stand at the end as well: what follows decides."""

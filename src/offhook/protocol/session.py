@@ -37,10 +37,7 @@ class CallMemory(Protocol):
 
 
 class Session(WireValue):
-    """One call's session. The service sends all six fields; a reader requires only `id`, the others are then empty.
-
-    In a handler of an `Assistant` it has `state`, `history` and `interrupted` as well, which are no part of the wire.
-    """
+    """One call's session. The service sends all six fields; a reader requires only `id`, the others are then empty."""
 
     model_config = ConfigDict(extra="ignore", title="Session")
 
@@ -55,6 +52,8 @@ class Session(WireValue):
         "", description="The caller's number, E.164 with a leading `+`; `anonymous` when it is not shown (D2)."
     )
     to_phone_number: _MaybeEmpty = Field("", description="The called number, E.164 with a leading `+` (D2).")
+
+    # In a handler of an `Assistant` it has these as well; they are no part of the wire.
 
     @property
     def state(self) -> Any:
@@ -76,6 +75,11 @@ class Session(WireValue):
         """Whether what this handler does is of no use any more: a newer turn has come, the caller has cut what this
         handler said, or the call is over (D35). For sync handlers, which cannot be cancelled. Raises as `state`."""
         return self._remembered().interrupted
+
+    @property
+    def is_handled(self) -> bool:
+        """Whether it was given to a handler already."""
+        return _MEMORY in self.__dict__
 
     def remember(self, memory: CallMemory) -> None:
         """Give this session what its handler finds there. It lies beside the fields: sessions stay equal by what is on

@@ -3,11 +3,11 @@
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from offhook.protocol.json_codec import BODY_LIMIT
 from offhook.sdk import http_answer
-from offhook.sdk.http_answer import HttpAnswer
+from offhook.sdk.http_answer import HttpAnswer, RequestHeaders
 from offhook.sdk.websocket import POLICY_VIOLATION, Answering, serve_messages
 
 log = logging.getLogger("offhook.assistant")
@@ -25,8 +25,22 @@ class Served(Answering, Protocol):
     """What this adapter needs of an assistant."""
 
     async def serve_webhook(
-        self, body: bytes, headers: Mapping[str, str], respond: Callable[[HttpAnswer], Awaitable[None]]
+        self, body: bytes, headers: RequestHeaders, respond: Callable[[HttpAnswer], Awaitable[None]]
     ) -> None: ...
+
+
+@runtime_checkable
+class AsgiWebSocket(Protocol):
+    """What is used of a WebSocket of Starlette or FastAPI."""
+
+    @property
+    def scope(self) -> Scope: ...
+
+    @property
+    def receive(self) -> Receive: ...
+
+    @property
+    def send(self) -> Send: ...
 
 
 async def serve(assistant: Served, scope: Scope, receive: Receive, send: Send) -> None:

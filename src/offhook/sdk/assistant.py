@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from functools import partial
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from offhook.errors import OffhookError
 from offhook.protocol.actions import Action
@@ -27,7 +27,7 @@ from offhook.sdk import asgi, clock, http_answer
 from offhook.sdk.debug_printer import DebugPrinter
 from offhook.sdk.handlers import Handler, HandlerFailed, HandlerSlot, replies
 from offhook.sdk.history import note_of
-from offhook.sdk.http_answer import HttpAnswer
+from offhook.sdk.http_answer import HttpAnswer, RequestHeaders
 from offhook.sdk.http_server import WebhookServer
 from offhook.sdk.later_replies import ANSWER_WITHIN_SECONDS, EVENT_NUMBER_HEADER, Respond, answer_then_push
 from offhook.sdk.own_loop import OwnLoop
@@ -36,6 +36,12 @@ from offhook.sdk.service_actions import KEY_VARIABLE, URL_VARIABLE, ServiceActio
 from offhook.sdk.session_lines import FORGOTTEN_AFTER_SECONDS, MOST_SESSIONS, SessionLine, SessionLines
 from offhook.sdk.shared_states import SharedStates, StateUnavailable, run_shared
 from offhook.sdk.websocket import WebSocketConnection, serve_connection
+
+if TYPE_CHECKING:
+    from offhook.sdk.aiohttp_handler import RequestHandler
+    from offhook.sdk.django_view import View
+    from offhook.sdk.flask_blueprint import FlaskBlueprint
+    from offhook.sdk.lambda_handler import LambdaHandler
 
 log = logging.getLogger("offhook.assistant")
 
@@ -227,6 +233,8 @@ class Assistant:
                 await self._states.note(event.session.id, note)
             return None
         turn = line.arrives(event, latest_turn_only=slot.latest_turn_only)
+        if event.session.is_handled:  # one session in several events: each handler has its own
+            event = event.model_copy(update={"session": event.session.model_copy()})
         event.session.remember(turn)
         call = partial(self._call, slot, line, event, send)
         if self._states is not None:
@@ -274,9 +282,7 @@ class Assistant:
             return True
         return http_answer.token_matches(self._token, token)
 
-    async def answer(
-        self, body: bytes, headers: Mapping[str, str], tasks: asyncio.TaskGroup | None = None
-    ) -> HttpAnswer:
+    async def answer(self, body: bytes, headers: RequestHeaders, tasks: asyncio.TaskGroup | None = None) -> HttpAnswer:
         """Answer one webhook request, for async frameworks. Never raises (D32, D33).
 
         Args:
@@ -295,7 +301,7 @@ class Assistant:
         tasks.create_task(self.serve_webhook(body, headers, respond))
         return await answered
 
-    def answer_request(self, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
+    def answer_request(self, body: bytes, headers: RequestHeaders) -> HttpAnswer:
         """Answer one webhook request, for sync frameworks such as Flask and Django. Never raises (D32, D33).
 
         ```python
@@ -312,7 +318,21 @@ class Assistant:
 
         return self._own_loop.run(self.serve_webhook(body, headers, respond), answered)
 
-    async def serve_webhook(self, body: bytes, headers: Mapping[str, str], respond: Respond) -> None:
+    async def answer_from_any_loop(self, body: bytes, headers: RequestHeaders) -> HttpAnswer:
+        """As `answer_request`, for async code that runs on more loops than one. Never raises (D32, D33)."""
+        answered: Future[HttpAnswer] = Future()
+
+        async def respond(answer: HttpAnswer) -> None:
+            answered.set_result(answer)
+
+        return await self._own_loop.run_async(self.serve_webhook(body, headers, respond), answered)
+
+    def answer_at_once(self, body: bytes, headers: RequestHeaders) -> HttpAnswer:
+        """As `answer_request`, with all replies in the one answer, whatever `service_url` is: for what is frozen or
+        ended with its answer. Never raises (D32, D33)."""
+        return self._own_loop.result(self.answer(body, headers))
+
+    async def serve_webhook(self, body: bytes, headers: RequestHeaders, respond: Respond) -> None:
         """Answer one webhook request through `respond`, which is awaited once. With `service_url`, the answer is the
         first reply, and this returns when the later ones are delivered too (D31). Never raises (D32, D33)."""
         event = self._event_in(body, headers)
@@ -329,7 +349,7 @@ class Assistant:
                 within_seconds=self._answer_within_seconds,
             )
 
-    def _event_in(self, body: bytes, headers: Mapping[str, str]) -> Event | HttpAnswer:
+    def _event_in(self, body: bytes, headers: RequestHeaders) -> Event | HttpAnswer:
         """The event of a request, or the answer to one that has none (D32)."""
         if not self.admits(http_answer.header(headers, http_answer.TOKEN_HEADER)):
             return http_answer.WRONG_TOKEN
@@ -358,9 +378,40 @@ class Assistant:
             log.warning("serving on http://%s:%d, end with Ctrl-C", host, server.server_port)
             server.serve_forever()
 
-    async def handle_websocket(self, connection: WebSocketConnection) -> None:
-        """Serve one connection of the `websockets` package: `websockets.serve(assistant.handle_websocket, …)`."""
-        await serve_connection(self, connection)
+    async def handle_websocket(self, connection: WebSocketConnection | asgi.AsgiWebSocket) -> None:
+        """Serve one connection: of the `websockets` package (`websockets.serve(assistant.handle_websocket, …)`), or one
+        of Starlette or FastAPI that nobody has accepted yet."""
+        if isinstance(connection, asgi.AsgiWebSocket):
+            await self(connection.scope, connection.receive, connection.send)
+        else:
+            await serve_connection(self, connection)
+
+    # --- other frameworks, each imported only here
+
+    def flask(self, path: str = "/webhook", *, name: str = "offhook") -> "FlaskBlueprint":
+        """A blueprint for Flask: `app.register_blueprint(assistant.flask("/webhook"))`."""
+        from offhook.sdk import flask_blueprint
+
+        return flask_blueprint.blueprint(self, path, name)
+
+    def django(self) -> "View":
+        """A view for Django, under WSGI or ASGI: `urlpatterns = [path("webhook", assistant.django())]`."""
+        from offhook.sdk import django_view
+
+        return django_view.view(self)
+
+    def aiohttp(self) -> "RequestHandler":
+        """A handler for aiohttp, webhooks and WebSockets: `router.add_route("*", "/webhook", assistant.aiohttp())`."""
+        from offhook.sdk import aiohttp_handler
+
+        return aiohttp_handler.handler(self)
+
+    def aws_lambda(self) -> "LambdaHandler":
+        """A function for AWS Lambda behind a function URL: `handler = assistant.aws_lambda()`. Keep the state in Redis
+        (`states=RedisStates(…)`): the next event may reach another instance."""
+        from offhook.sdk import lambda_handler
+
+        return lambda_handler.handler(self)
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         """ASGI 3: HTTP, WebSocket and lifespan."""

@@ -2,13 +2,22 @@
 
 import hmac
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from offhook.protocol.actions import Action
 from offhook.protocol.json_codec import action_to_json, actions_to_json
 from offhook.protocol.mistakes import Mistake
+
+
+class RequestHeaders(Protocol):
+    """A request's headers as every framework has them; a dict will do. Names are compared without their case."""
+
+    def get(self, key: str, /) -> str | None: ...
+
+    def items(self) -> Iterable[tuple[str, str]]: ...
+
 
 TOKEN_HEADER: Final = "x-api-token"  # noqa: S105  # the header's name, not a secret
 JSON_TYPE: Final = "application/json"
@@ -63,7 +72,7 @@ WELCOME: Final = HttpAnswer(
 )
 
 
-def header(headers: Mapping[str, str], name: str) -> str | None:
+def header(headers: RequestHeaders, name: str) -> str | None:
     """One header, whatever the case of its name."""
     found = headers.get(name)
     if found is not None:

@@ -1,24 +1,25 @@
 """State of sessions in Redis, for serverless functions and several workers (extra `redis`).
 
 Everything of one session lies under one hash tag: `line` (who waits, by arrival), `leases` (until when each is
-believed to be alive), `state`, `talk`, and an inbox for each event that waits or works, in which the others write what concerns it.
-A worker that dies loses its place when its lease is over. Time is the server's own.
+believed to be alive), `state`, `talk`, and an inbox for each event that waits or works, in which the others write what
+concerns it. A worker that dies loses its place when its lease is over. Time is the server's own.
 """
 
 import asyncio
 import json
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, cast
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakKeyDictionary
 
-from redis.asyncio import Redis
-from redis.asyncio.connection import BlockingConnectionPool
-from redis.exceptions import RedisError
-
+from offhook.errors import ExtraMissing
 from offhook.sdk.history import MOST_NOTES, Note, was_cut
 from offhook.sdk.session_lines import FORGOTTEN_AFTER_SECONDS
 from offhook.sdk.shared_states import Arriving, StateUnavailable
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 LEASE_SECONDS: Final = 15.0
 MOST_CONNECTIONS: Final = 200
@@ -106,8 +107,8 @@ return was_first and 1 or 0
 class RedisStates:
     """`Assistant(state=Order, states=RedisStates("redis://localhost"))`: any process may answer any event of a call.
 
-    The state is kept as JSON between two events: a dict of JSON's values, a dataclass or a pydantic model. The events of
-    a session are answered one at a time whichever process they reach, in the order of their arrival, and cancel each
+    Between two events the state is JSON: a dict of JSON's values, a dataclass or a pydantic model. The events of a
+    session are answered one at a time whichever process they reach, in the order of their arrival, and cancel each
     other as in one process.
 
     Args:
@@ -116,6 +117,9 @@ class RedisStates:
         lease_seconds: after so long without a sign of life, a worker has lost its place in the line.
         prefix: before all keys.
         most_connections: of this process. Each handler that runs or waits takes one.
+
+    Raises:
+        ExtraMissing: the extra `redis` is not installed.
     """
 
     def __init__(
@@ -127,6 +131,8 @@ class RedisStates:
         prefix: str = "offhook",
         most_connections: int = MOST_CONNECTIONS,
     ) -> None:
+        if find_spec("redis") is None:
+            raise ExtraMissing("RedisStates", extra="redis")
         self._url: Final = url
         self._prefix: Final = prefix
         self._most_connections: Final = most_connections
@@ -135,8 +141,11 @@ class RedisStates:
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Redis] = WeakKeyDictionary()
 
     @property
-    def client(self) -> Redis:
+    def client(self) -> "Redis":
         """The connections of this event loop."""
+        from redis.asyncio import Redis
+        from redis.asyncio.connection import BlockingConnectionPool
+
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
@@ -171,10 +180,12 @@ class RedisStates:
 
     async def run(self, script: str, keys: str, *arguments: Any) -> Any:
         """One step that happens as a whole. Raises StateUnavailable."""
-        return await self.asked(cast("Awaitable[Any]", self.client.eval(script, 1, keys, *arguments)))
+        return await self.asked(self.client.eval(script, 1, keys, *arguments))
 
     async def asked(self, answer: Awaitable[Any]) -> Any:
         """What Redis answers. Raises StateUnavailable."""
+        from redis.exceptions import RedisError
+
         try:
             return await answer
         except (RedisError, OSError) as error:

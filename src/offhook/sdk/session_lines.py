@@ -202,7 +202,7 @@ class SessionLines:
         self._lines.pop(session_id, None)
 
     def _forget_silent(self, kept: SessionLine, now: float) -> None:
-        gone = []
+        gone: list[str] = []
         for session_id, line in self._lines.items():
             expired = line.used_at + self._lasts < now
             if not expired and len(self._lines) - len(gone) <= self._most:

@@ -35,7 +35,7 @@ class Place(Protocol):
         ...
 
     async def watch(self, cancel: Callable[[bool], None]) -> None:
-        """Until `leave`: keep the place; `cancel` is called when it shall be given up, with True when the call is over."""
+        """Until `leave`: keep the place; `cancel` is called when it is to be given up (True: the call is over)."""
         ...
 
     async def leave(self, state: bytes | None, *, drop: bool) -> None:

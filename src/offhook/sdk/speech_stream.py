@@ -1,7 +1,7 @@
 """A language model's tokens as sentences, each as soon as it is complete."""
 
 from collections.abc import AsyncGenerator, AsyncIterable
-from contextlib import aclosing, nullcontext
+from contextlib import AsyncExitStack, aclosing
 from inspect import isasyncgen
 from typing import Final
 
@@ -28,7 +28,9 @@ async def stream_sentences(tokens: AsyncIterable[str], *, longest: int = LONGEST
         longest: characters at most of one sentence.
     """
     gathered = ""
-    async with aclosing(tokens) if isasyncgen(tokens) else nullcontext():
+    async with AsyncExitStack() as closing:
+        if isasyncgen(tokens):
+            await closing.enter_async_context(aclosing(tokens))
         async for token in tokens:
             gathered += token
             while (end := _end(gathered, longest)) is not None:
