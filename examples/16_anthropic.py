@@ -10,23 +10,18 @@ from offhook import Assistant, UserSpeak, stream_sentences
 
 assistant = Assistant()
 URL = os.environ.get("ANTHROPIC_BASE_URL", "https://api.anthropic.com") + "/v1/messages"
+MODEL = {"model": os.environ.get("ANTHROPIC_MODEL", "claude-3-5-haiku-latest"), "max_tokens": 500, "stream": True}
 PROMPT = "You are on the telephone. Answer in one to three short sentences, no lists."
 
 
 async def tokens(talk: list[dict[str, str]]) -> AsyncIterator[str]:
     talk = talk if talk[0]["role"] == "user" else [{"role": "user", "content": "(calls)"}, *talk]
-    question = {
-        "model": os.environ.get("ANTHROPIC_MODEL", "claude-3-5-haiku-latest"),
-        "max_tokens": 500,
-        "stream": True,
-    }
     headers = {"x-api-key": os.environ.get("ANTHROPIC_API_KEY", ""), "anthropic-version": "2023-06-01"}
     async with httpx.AsyncClient(timeout=30, headers=headers) as client:
-        async with client.stream("POST", URL, json={**question, "system": PROMPT, "messages": talk}) as answer:
+        async with client.stream("POST", URL, json={**MODEL, "system": PROMPT, "messages": talk}) as answer:
             answer.raise_for_status()
             async for line in answer.aiter_lines():
-                if line.startswith("data: ") and (piece := json.loads(line[6:]))["type"] == "content_block_delta":
-                    yield piece["delta"].get("text", "")
+                yield json.loads(line[6:]).get("delta", {}).get("text", "") if line.startswith("data: ") else ""
 
 
 @assistant.on_user_speak(latest_turn_only=True)
