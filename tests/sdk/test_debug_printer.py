@@ -33,5 +33,5 @@ def test_what_is_long_or_no_text_is_cut(events: Any) -> None:
     printer.actions([Audio(audio=SILENCE, session_id="s1")])
     said, audio = written.getvalue().splitlines()
     assert "\x1b" not in said
-    assert said.endswith('… (506 characters)"')
+    assert said.endswith('… (507 characters)"')
     assert audio == f"s1       ← audio audio={SILENCE}"
