@@ -42,6 +42,7 @@ bench: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m offhook.protocol.json_schema docs/reference
 	$(BIN)/python -m offhook.service.settings_reference docs/run-the-service/settings.md
+	$(BIN)/python -m offhook.testing.conformance docs/write-an-app/conformance.md
 	$(BIN)/python .ci/assistant_pages.py
 	$(BIN)/python .ci/check_links.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

@@ -146,6 +146,7 @@ CLOCKS = (
     "transports/sip/streams.py",
     "app_links/link_clock.py",
     "speech/scripted_delay.py",  # in the place of a vendor's network
+    "testing/conformance/wire_clock.py",
     "control/",
     "service/",
 )

@@ -17,6 +17,7 @@ from offhook.service.commands.options import (
     CallOptions,
     ChatOptions,
     CheckOptions,
+    ConformanceOptions,
     DemoOptions,
     DevOptions,
     KamailioConfigOptions,
@@ -92,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="offhook", description="Software that answers the telephone.")
     parser.add_argument("--version", action="version", version=f"offhook {version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_dev, _add_chat, _add_call, _add_serve, _add_kamailio_config):
+    for add in (_add_demo, _add_dev, _add_chat, _add_call, _add_conformance, _add_serve, _add_kamailio_config):
         add(commands)
     for add in (_add_check, _add_why, _add_replay):
         add(commands)
@@ -153,6 +154,39 @@ def _add_call(commands: Any) -> None:
     call.add_argument("--log", type=Path, help="the call's log, for offhook replay")
     _add_token(call)
     call.set_defaults(options=lambda a: CallOptions(a.app, tuple(a.turns), a.record, a.log, a.token))
+
+
+def _add_conformance(commands: Any) -> None:
+    check = commands.add_parser("conformance", help="play the contract at my running app, and say what it does wrong")
+    check.add_argument("url", help="http://, https://, ws:// or wss://")
+    check.add_argument("--signing-secret", metavar="SECRET", help="sign as the flow does; other signatures must fail")
+    check.add_argument(
+        "--only", action="append", default=[], metavar="RULE", help="a rule (C27), a decision (D17), a section (§3)"
+    )
+    check.add_argument("--time-limit", type=_above_0, default=5.0, metavar="SECONDS", help="default: %(default)g")
+    check.add_argument("--calls", type=_count, default=50, metavar="N", help="how many at once; default: %(default)s")
+    check.add_argument("--junit", type=Path, metavar="FILE", help="write a report for CI, too")
+    check.add_argument("--json", action="store_true", help="the report as JSON")
+    _add_token(check)
+    check.set_defaults(
+        options=lambda a: ConformanceOptions(
+            a.url, a.token, a.signing_secret, tuple(a.only), a.time_limit, a.calls, a.junit, a.json
+        )
+    )
+
+
+def _above_0(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 3600:
+        raise argparse.ArgumentTypeError("give seconds above 0, at most 3600")
+    return seconds
+
+
+def _count(text: str) -> int:
+    calls = int(text)
+    if not 2 <= calls <= 1000:
+        raise argparse.ArgumentTypeError("give a number from 2 to 1000")
+    return calls
 
 
 def _add_serve(commands: Any) -> None:

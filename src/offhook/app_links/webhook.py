@@ -32,10 +32,10 @@ from offhook.app_links.delivery import (
     WebhookOrder,
 )
 from offhook.app_links.link_clock import unix_seconds
-from offhook.app_links.signature import Signer
 from offhook.errors import OffhookError
 from offhook.protocol.events import Event
 from offhook.protocol.json_codec import BODY_LIMIT, event_to_json
+from offhook.protocol.signature import Signer
 from offhook.protocol.speech_options import OWN_TRANSCRIBERS
 
 _READ_BLOCK: Final = 64 * 1024

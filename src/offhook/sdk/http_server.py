@@ -36,6 +36,7 @@ class _Request(BaseHTTPRequestHandler):
     server: WebhookServer
     protocol_version = "HTTP/1.1"
     server_version = "offhook"
+    disable_nagle_algorithm = True  # head and body are two writes; the second would wait for the client's delayed ACK
 
     def do_GET(self) -> None:  # the name that the library calls
         self._respond(http_answer.WELCOME)

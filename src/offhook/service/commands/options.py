@@ -51,6 +51,22 @@ class CallOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ConformanceOptions:
+    """`offhook conformance`: the app at `url`, with `token` as X-API-TOKEN and `signing_secret` for signatures. `only`
+    rules, decisions or sections; `time_limit` in seconds for an event; `calls` at once; a report to `junit`, or as
+    `json` instead of text."""
+
+    url: str
+    token: str | None = None
+    signing_secret: str | None = None
+    only: tuple[str, ...] = ()
+    time_limit: float = 5.0
+    calls: int = 50
+    junit: Path | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ServeOptions:
     """`offhook serve`: with the settings of this file. `nodes`: how many of it stand behind Kamailio, which is started
     too unless `kamailio` is False; 1: none does. `node`: it is this one of them, from 1 on."""

@@ -6,8 +6,8 @@ import hmac
 
 import pytest
 
-from offhook.app_links.signature import Signer
 from offhook.errors import SettingsInvalid
+from offhook.protocol.signature import Signer
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
