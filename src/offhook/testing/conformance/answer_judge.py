@@ -70,7 +70,7 @@ def _is_action(item: object) -> TypeGuard[JsonObject]:
 def _bare_text(text: str) -> Iterator[Complaint]:
     try:
         inner = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         inner = None
     if isinstance(inner, dict | list):
         yield Complaint(rule_book.ENCODED_ONCE, f"It is JSON inside a JSON string: {shown(text)}.")

@@ -33,7 +33,7 @@ def console_lines(report: Report) -> Iterator[tuple[str, str | None]]:
 
 def _told(finding: Finding) -> Iterator[tuple[str, str]]:
     yield "what", finding.what
-    yield "in", f"{finding.play}, {finding.event}" + (f" (and {finding.times - 1} times more)" * (finding.times > 1))
+    yield "in", f"{finding.play}, {finding.event}" + (f" (and {finding.times - 1} more)" * (finding.times > 1))
     yield "sent", finding.sent
     yield "came", finding.came
     yield "remedy", finding.remedy
