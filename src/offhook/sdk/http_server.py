@@ -26,6 +26,7 @@ class WebhookServer(ThreadingHTTPServer):
     """Serves one assistant; `server_address` tells the port that was really taken."""
 
     daemon_threads = True
+    request_queue_size = 128  # calls come at once; the library's 5 let a sixth connection wait for seconds
 
     def __init__(self, assistant: Answers, host: str, port: int) -> None:
         self.assistant = assistant
