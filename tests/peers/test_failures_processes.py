@@ -160,3 +160,15 @@ async def test_a_service_that_is_killed_leaves_no_process_behind(serve: "Serves"
             await gone(left, seconds=5)
             await service.process.wait()
             service.lines.clear()  # its call log may end anywhere: there is nothing to replay
+
+
+async def test_what_callers_hear_fifty_times_a_second_goes_first(serve: "Serves") -> None:
+    """The media process before the service, the service before engines; all alike where the right to it is missing."""
+    async with App("webhook", NOTHING_CUTS) as app:
+        service = await serve(app.url)
+        own = service.process.pid
+        media, service_niceness, ear, voice = (
+            os.getpriority(os.PRIO_PROCESS, pid) for pid in (child(own, MEDIA), own, child(own, EAR), child(own, VOICE))
+        )
+    may = os.geteuid() == 0
+    assert (media < service_niceness < ear == voice) if may else media == service_niceness == ear == voice

@@ -79,6 +79,8 @@ class ServiceLink:
         self.inbox: queue.SimpleQueue[Frame] = queue.SimpleQueue()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if os.getpriority(os.PRIO_PROCESS, 0) < 0:
+            os.setpriority(os.PRIO_PROCESS, 0, 0)  # `offhook serve` goes before others: an engine is one of them
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

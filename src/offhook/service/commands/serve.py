@@ -20,6 +20,9 @@ from offhook.service.wiring import listeners, open_house
 
 logger = structlog.get_logger()
 
+NICENESS = -5
+"""Before apps and engines, which callers wait for once a turn; after the media process, which they hear 50 times a second."""
+
 
 def run(options: ServeOptions, terminal: Terminal) -> int:
     """Serve until a signal. Raises OffhookError when it cannot begin."""
@@ -38,8 +41,15 @@ def run(options: ServeOptions, terminal: Terminal) -> int:
         set_up(settings.logging, also=[] if folder is None else [stack.enter_context(RefusalRecord(folder))])
         if place is None:
             _say_doubts(settings)
+        _go_before_others()
         run_in_loop(_serve(settings, place))
     return 0
+
+
+def _go_before_others() -> None:
+    """Ask for the processor before programs that can wait; without the right to do so it stays as it is."""
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, min(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def _settle_in(place: NodePlace, settings: Settings) -> Settings:

@@ -7,6 +7,7 @@ grammar could take long over is cut off by a named limit before.
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -16,6 +17,8 @@ MAX_VALUE_CHARS: Final = 8192
 MAX_URI_CHARS: Final = 2048
 MAX_TEL_CHARS: Final = 128
 MAX_CSEQ: Final = 2**31
+REMEMBERED: Final = 512
+"""Addresses that were read lately: each stands in all messages of a dialog, and in most of them twice."""
 USER_SAFE: Final = "-_.!~*'()&=+$,;?/:%"
 
 _WHITE = re.compile(r"\s+")
@@ -29,6 +32,8 @@ _CSEQ = re.compile(r"(?P<number>[0-9]{1,20})\s+(?P<method>\S+)$")
 
 def split_outside_quotes(value: str, separator: str) -> list[str]:
     """Cut at `separator`, but not inside `"…"` or `<…>`. Empty pieces are dropped."""
+    if '"' not in value and "<" not in value:
+        return [piece for part in value.split(separator) if (piece := part.strip())]
     pieces: list[str] = []
     start = 0
     quoted = angled = escaped = False
@@ -69,6 +74,7 @@ def parameter(parameters: Mapping[str, str | None], name: str) -> str | None:
     return None
 
 
+@lru_cache(REMEMBERED)
 def parse_uri(text: str) -> URI:
     """A URI of any scheme. `sip:*21#@host` and other unescaped users are read; `?headers` are cut off."""
     text = text.strip()
@@ -115,6 +121,7 @@ def parse_port(text: str | None) -> int | None:
     return port if 0 < port < 65536 else None
 
 
+@lru_cache(REMEMBERED)
 def parse_address(text: str) -> Address:
     """A name-addr or addr-spec as in From, To, Contact, Route."""
     text = _WHITE.sub(" ", text).strip()
@@ -137,6 +144,8 @@ def parse_address(text: str) -> Address:
 
 def _angle_outside_quotes(text: str) -> int:
     """Where `<` stands outside `"…"`; -1 when nowhere."""
+    if '"' not in text:
+        return text.find("<")
     quoted = escaped = False
     for at, char in enumerate(text):
         if escaped:
