@@ -21,7 +21,7 @@ from offhook.service.wiring import listeners, open_house
 logger = structlog.get_logger()
 
 NICENESS = -5
-"""Before apps and engines, which callers wait for once a turn; after the media process, which they hear 50 times a second."""
+"""Before apps and engines, which callers wait for once a turn; after the media process, heard 50 times a second."""
 
 
 def run(options: ServeOptions, terminal: Terminal) -> int:
