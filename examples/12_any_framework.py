@@ -1,11 +1,8 @@
-"""In anything else that has a request's body and headers: here wsgiref of the standard library.
-`python examples/12_any_framework.py`"""
+"""In anything else that has a request's body and headers: here wsgiref. `python examples/12_any_framework.py`"""
 
 import os
-from collections.abc import Iterable
-from http import HTTPStatus
-from wsgiref.headers import Headers
-from wsgiref.simple_server import make_server
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from offhook import Assistant, UserSpeak
@@ -18,12 +15,16 @@ def answer(event: UserSpeak) -> str:
     return f"You said: {event.text}"
 
 
-def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+def app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    result = assistant.answer_request(body, Headers([("X-API-TOKEN", environ.get("HTTP_X_API_TOKEN", ""))]))
-    start_response(f"{result.status} {HTTPStatus(result.status).phrase}", list(result.headers.items()))
+    result = assistant.answer_request(body, {"X-API-TOKEN": environ.get("HTTP_X_API_TOKEN", "")})
+    start_response(f"{result.status} {'OK' if result.status < 300 else 'Refused'}", list(result.headers.items()))
     return [result.body]
 
 
+class Server(ThreadingMixIn, WSGIServer):  # one connection that waits holds nobody up
+    request_queue_size = 128
+
+
 if __name__ == "__main__":
-    make_server("127.0.0.1", 3000, app).serve_forever()
+    make_server("127.0.0.1", 3000, app, Server).serve_forever()

@@ -81,6 +81,19 @@ async def test_an_assistant_is_not_blamed(example: Callable[[str], ModuleType], 
     assert blamed(report) == []
 
 
+@pytest.mark.parametrize("name", ["06_fastapi", "07_starlette"])
+@pytest.mark.parametrize("address", ["http://127.0.0.1:{}/webhook", "ws://127.0.0.1:{}/calls"])
+async def test_a_mounted_assistant_is_only_told_that_it_does_not_greet(
+    example: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, name: str, address: str
+) -> None:
+    """These examples show how an assistant is mounted, and answer to words alone."""
+    monkeypatch.setenv("AI_FLOW_SHARED_SECRET", "secret")
+    async with served_by_uvicorn(example(name).app) as port:
+        report = await check_app(Aim(address.format(port), token="secret"))
+    assert blamed(report) == ["C74 Nothing came that the caller would hear."]
+    assert report.passed
+
+
 async def test_an_assistant_on_its_own_small_server_is_not_blamed(example: Callable[[str], ModuleType]) -> None:
     with listening() as free:
         port = free.getsockname()[1]
