@@ -9,7 +9,7 @@ PYTHON := $(shell for candidate in python3.13 python3.12 python3.11 python3; do 
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 5
 WORKERS ?= 2
 PEERS_WORKERS ?= 3
-BENCHES := media_clock media_stream scanners sip_loss load beside
+BENCHES := media_clock media_stream scanners sip_loss sdk language_model load beside
 CODE := src tests examples bench .ci/check_links.py .ci/assistant_pages.py .ci/site_pages.py
 
 demo: $(VENV)/.installed
@@ -35,6 +35,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(VENV)/.installed-dev
 	@set -e; for name in $(BENCHES); do echo "== $$name"; if [ -d "bench/$$name" ]; then $(BIN)/python "bench/$$name"; else $(BIN)/python "bench/$$name.py"; fi; done

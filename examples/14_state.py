@@ -9,7 +9,7 @@ from offhook import Action, Assistant, Hangup, RedisStates, SessionStart, Speak,
 
 @dataclass
 class Order:
-    items: list[str] = field(default_factory=list)
+    items: list[str] = field(default_factory=list[str])
 
 
 redis_url = os.environ.get("REDIS_URL")

@@ -35,6 +35,16 @@ def test_import_alone_is_silent_and_loads_no_part_of_the_sdk() -> None:
     assert done.stdout + done.stderr == ""
 
 
+def test_frameworks_voices_and_redis_are_loaded_only_by_those_who_use_them() -> None:
+    code = (
+        "import sys, offhook; offhook.Assistant(); offhook.RedisStates; offhook.stream_sentences; print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not {"offhook.voices", "redis", "rich", "flask", "django", "aiohttp", "starlette", "websockets"} & loaded
+    assert "http.server" not in loaded
+
+
 def test_every_public_name_is_there_and_no_other() -> None:
     assert sorted(offhook.__all__) == sorted(set(offhook.__all__))
     assert all(getattr(offhook, name) is not None for name in offhook.__all__)

@@ -92,7 +92,7 @@ class ActionFields(WireValue):
 
     type: str
     session_id: str | None = Field(
-        None,
+        default=None,
         description="The session's id. May be absent where there is only one session; the SDK fills it in (D17, D31).",
     )
 
@@ -101,16 +101,20 @@ class Speak(ActionFields):
     """Say something; waits in the queue for what is playing (D6)."""
 
     type: Literal["speak"] = "speak"
-    text: str | None = Field(None, description="Plain text. Exactly one of `text` and `ssml`.")
+    text: str | None = Field(default=None, description="Plain text. Exactly one of `text` and `ssml`.")
     ssml: str | None = Field(
-        None, description="SSML, with or without `<speak>` around it (D10).", validate_default=True
+        default=None, description="SSML, with or without `<speak>` around it (D10).", validate_default=True
     )
-    tts: TtsConfig | None = Field(None, description="The voice for this one action (D9). Absent: the flow's own.")
-    barge_in: BargeInConfig | None = Field(None, description="When the caller may interrupt. Absent: the flow's rule.")
+    tts: TtsConfig | None = Field(
+        default=None, description="The voice for this one action (D9). Absent: the flow's own."
+    )
+    barge_in: BargeInConfig | None = Field(
+        default=None, description="When the caller may interrupt. Absent: the flow's rule."
+    )
     user_input_timeout_seconds: Annotated[float, Field(strict=True, gt=0)] | None = Field(
-        None, description="Silence in seconds after which `user_input_timeout` comes (D23). Absent: never."
+        default=None, description="Silence in seconds after which `user_input_timeout` comes (D23). Absent: never."
     )
-    vad: VadConfig | None = Field(None, description="Voice detection from here on (D14).")
+    vad: VadConfig | None = Field(default=None, description="Voice detection from here on (D14).")
 
     @field_validator("ssml")
     @classmethod
@@ -128,16 +132,20 @@ class Audio(ActionFields):
     audio: WavText = Field(
         description="A WAV file in base64; 16 kHz mono 16-bit is best, any other is converted (D11)."
     )
-    barge_in: BargeInConfig | None = Field(None, description="When the caller may interrupt. Absent: the flow's rule.")
+    barge_in: BargeInConfig | None = Field(
+        default=None, description="When the caller may interrupt. Absent: the flow's rule."
+    )
 
 
 class MixAudio(ActionFields):
     """Loop a sound under everything the caller hears, at once; replaces the one before (D12)."""
 
     type: Literal["mix_audio"] = "mix_audio"
-    stop: StrictBool = Field(False, description="True: stop the loop; `audio` is then not needed.")
-    audio: WavText | None = Field(None, description="A WAV file in base64, as in `audio`.", validate_default=True)
-    volume: StrictNumber = Field(0.5, ge=0.0, le=1.0, description="0.0 (silent) to 1.0 (as recorded).")
+    stop: StrictBool = Field(default=False, description="True: stop the loop; `audio` is then not needed.")
+    audio: WavText | None = Field(
+        default=None, description="A WAV file in base64, as in `audio`.", validate_default=True
+    )
+    volume: StrictNumber = Field(default=0.5, ge=0.0, le=1.0, description="0.0 (silent) to 1.0 (as recorded).")
 
     @field_validator("audio")
     @classmethod
@@ -163,7 +171,8 @@ class Transfer(ActionFields):
     caller_id_name: str = Field(description="The name shown to the target. Empty: the flow's own.")
     caller_id_number: str = Field(description="The number shown to the target. Empty: the flow's own.")
     timeout: Annotated[int, Field(strict=True, ge=5, le=120)] | None = Field(
-        None, description="Seconds of ringing after which the caller comes back. Absent: the caller does not come back."
+        default=None,
+        description="Seconds of ringing after which the caller comes back. Absent: the caller does not come back.",
     )
 
 
@@ -178,15 +187,16 @@ class ConfigureTranscription(ActionFields):
 
     type: Literal["configure_transcription"] = "configure_transcription"
     provider: Annotated[str, BeforeValidator(_transcriber)] | None = Field(
-        None, description="A name of the providers' list, or an operator's own engine. Absent: the present one is kept."
+        default=None,
+        description="A name of the providers' list, or an operator's own engine. Absent: the present one is kept.",
     )
     languages: Annotated[tuple[LanguageTag, ...], Field(max_length=4)] | None = Field(
-        None, description="One to four BCP-47 tags; empty: automatic. Absent with a provider: automatic."
+        default=None, description="One to four BCP-47 tags; empty: automatic. Absent with a provider: automatic."
     )
     custom_vocabulary: (
         Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=100)] | None
-    ) = Field(None, description="Words and phrases to expect: at most 100 of at most 200 characters each.")
-    vad: VadConfig | None = Field(None, description="Voice detection from here on (D14).")
+    ) = Field(default=None, description="Words and phrases to expect: at most 100 of at most 200 characters each.")
+    vad: VadConfig | None = Field(default=None, description="Voice detection from here on (D14).")
 
 
 class Dtmf(ActionFields):
@@ -203,17 +213,20 @@ class GatherDtmf(ActionFields):
 
     type: Literal["gather_dtmf"] = "gather_dtmf"
     allowed_gathered_characters: Annotated[str, AfterValidator(_keys)] = Field(
-        "0123456789", min_length=1, description="The keys that count; others are ignored."
+        default="0123456789", min_length=1, description="The keys that count; others are ignored."
     )
     audio_url: Annotated[str, AfterValidator(_web_address)] | None = Field(
-        None, description="A prompt (WAV) to play first; a key stops it."
+        default=None, description="A prompt (WAV) to play first; a key stops it."
     )
     finish_on_key: Annotated[str, AfterValidator(_keys)] = Field(
-        "#", max_length=1, description="The key that ends the input, not part of the result. Empty: none."
+        default="#", max_length=1, description="The key that ends the input, not part of the result. Empty: none."
     )
-    num_characters: StrictInt = Field(1, ge=1, le=1000, description="How many keys at most.")
+    num_characters: StrictInt = Field(default=1, ge=1, le=1000, description="How many keys at most.")
     timeout_ms: StrictInt = Field(
-        5000, ge=1, le=600_000, description="ms since the prompt's end or the last key after which the input is over."
+        default=5000,
+        ge=1,
+        le=600_000,
+        description="ms since the prompt's end or the last key after which the input is over.",
     )
 
 

@@ -28,7 +28,7 @@ class TransferFailure(WireValue):
     model_config = ConfigDict(extra="ignore")
 
     cause: str = Field(description="`no_answer`, `busy`, `rejected`, `failed` or `not_allowed`.")
-    sip_code: int | None = Field(None, description="The final SIP status code, when there was one.")
+    sip_code: int | None = Field(default=None, description="The final SIP status code, when there was one.")
 
 
 class SessionStart(EventFields):
@@ -37,7 +37,8 @@ class SessionStart(EventFields):
 
     type: Literal["session_start"] = "session_start"
     transfer_failed: TransferFailure | None = Field(
-        None, description="On a repeated `session_start`: why the transfer failed (D5). Absent on the first one."
+        default=None,
+        description="On a repeated `session_start`: why the transfer failed (D5). Absent on the first one.",
     )
 
 
@@ -63,10 +64,16 @@ class UserSpeak(EventFields):
 
     type: Literal["user_speak"] = "user_speak"
     text: str = Field(description="What the caller said; with `gathered_dtmf`, the keys that were gathered (D16).")
-    barged_in: bool = Field(False, description="True when this turn really cut what the assistant said (D19).")
-    gathered_dtmf: bool | None = Field(None, description="True when `text` is the result of a `gather_dtmf` (D5, D16).")
-    language: str | None = Field(None, description="BCP-47 language of the words, when the flow asks for it (D5).")
-    words: tuple[RecognisedWord, ...] | None = Field(None, description="The words one by one, when the flow asks (D5).")
+    barged_in: bool = Field(default=False, description="True when this turn really cut what the assistant said (D19).")
+    gathered_dtmf: bool | None = Field(
+        default=None, description="True when `text` is the result of a `gather_dtmf` (D5, D16)."
+    )
+    language: str | None = Field(
+        default=None, description="BCP-47 language of the words, when the flow asks for it (D5)."
+    )
+    words: tuple[RecognisedWord, ...] | None = Field(
+        default=None, description="The words one by one, when the flow asks (D5)."
+    )
 
 
 class DtmfReceived(EventFields):
@@ -80,8 +87,8 @@ class AssistantSpeak(EventFields):
     """The assistant's speech has started: its first packet was sent (D3)."""
 
     type: Literal["assistant_speak"] = "assistant_speak"
-    text: str | None = Field(None, description="The text that is spoken; absent when it was given as SSML.")
-    ssml: str | None = Field(None, description="The SSML that is spoken; absent when it was given as text.")
+    text: str | None = Field(default=None, description="The text that is spoken; absent when it was given as SSML.")
+    ssml: str | None = Field(default=None, description="The SSML that is spoken; absent when it was given as text.")
     duration_ms: int = Field(
         ge=0, description="How long it lasts in ms; when cut before that was known, what was played."
     )
@@ -93,7 +100,7 @@ class AssistantSpeechEnded(EventFields):
 
     type: Literal["assistant_speech_ended"] = "assistant_speech_ended"
     spoken_text: str | None = Field(
-        None, description="The part of the text that was heard, when the flow asks for it (D5)."
+        default=None, description="The part of the text that was heard, when the flow asks for it (D5)."
     )
 
 

@@ -71,6 +71,11 @@ def sentences(text: str) -> Iterator[str]:
         yield rest
 
 
+def has_mark(text: str) -> bool:
+    """Whether there is something in the text at which a sentence may end."""
+    return _MARKS.search(text) is not None
+
+
 def speakable(text: str) -> bool:
     """Whether there is anything to say in the text: a letter, a digit or a symbol, not only punctuation."""
     return any(unicodedata.category(c)[0] in "LNS" for c in text)

@@ -42,16 +42,16 @@ class Session(WireValue):
     model_config = ConfigDict(extra="ignore", title="Session")
 
     id: str = Field(min_length=1, description="UUID of the session.")
-    account_id: _MaybeEmpty = Field("", description="The account that the flow belongs to.")
+    account_id: _MaybeEmpty = Field(default="", description="The account that the flow belongs to.")
     phone_number: _MaybeEmpty = Field(
-        "",
+        default="",
         description="The number of this flow session: the called number inbound, the recipient's number outbound (D1).",
     )
-    direction: Direction | None = Field(None, description="`inbound` or `outbound`.")
+    direction: Direction | None = Field(default=None, description="`inbound` or `outbound`.")
     from_phone_number: _MaybeEmpty = Field(
-        "", description="The caller's number, E.164 with a leading `+`; `anonymous` when it is not shown (D2)."
+        default="", description="The caller's number, E.164 with a leading `+`; `anonymous` when it is not shown (D2)."
     )
-    to_phone_number: _MaybeEmpty = Field("", description="The called number, E.164 with a leading `+` (D2).")
+    to_phone_number: _MaybeEmpty = Field(default="", description="The called number, E.164 with a leading `+` (D2).")
 
     # In a handler of an `Assistant` it has these as well; they are no part of the wire.
 

@@ -103,19 +103,24 @@ class TtsConfig(WireValue):
     provider: Annotated[str, BeforeValidator(_synthesizer)] = Field(
         description="`azure`, `eleven_labs`, or an operator's own engine. Empty: the flow's own."
     )
-    language: LanguageTag | None = Field(None, description="BCP-47 language, such as `en-US`.")
-    voice: str | None = Field(None, description="The voice's name or id, such as `en-US-JennyNeural`.")
+    language: LanguageTag | None = Field(default=None, description="BCP-47 language, such as `en-US`.")
+    voice: str | None = Field(default=None, description="The voice's name or id, such as `en-US-JennyNeural`.")
 
 
 class BargeInConfig(WireValue):
     """When the caller may interrupt an utterance. The defaults are the contract's: three characters, at once."""
 
-    strategy: BargeInStrategy = Field(BargeInStrategy.MINIMUM_CHARACTERS, description="The rule of interruption.")
+    strategy: BargeInStrategy = Field(
+        default=BargeInStrategy.MINIMUM_CHARACTERS, description="The rule of interruption."
+    )
     minimum_characters: Annotated[int, Field(strict=True)] = Field(
-        3, ge=1, le=100, description="With `minimum_characters`: that many recognised characters interrupt."
+        default=3, ge=1, le=100, description="With `minimum_characters`: that many recognised characters interrupt."
     )
     allow_after_ms: Annotated[int, Field(strict=True)] = Field(
-        0, ge=0, le=10_000, description="ms from the first packet of the utterance during which it is protected (D18)."
+        default=0,
+        ge=0,
+        le=10_000,
+        description="ms from the first packet of the utterance during which it is protected (D18).",
     )
 
 
@@ -123,5 +128,5 @@ class VadConfig(WireValue):
     """How voice detection ends a turn (D14). `end_of_turn_silence_ms` None: back to the flow's default."""
 
     end_of_turn_silence_ms: Annotated[int, Field(strict=True, ge=150, le=2000)] | None = Field(
-        None, description="Silence in ms that ends the caller's turn; absent: the flow's default (600)."
+        default=None, description="Silence in ms that ends the caller's turn; absent: the flow's default (600)."
     )

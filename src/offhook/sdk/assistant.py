@@ -28,7 +28,6 @@ from offhook.sdk.debug_printer import DebugPrinter
 from offhook.sdk.handlers import Handler, HandlerFailed, HandlerSlot, replies
 from offhook.sdk.history import note_of
 from offhook.sdk.http_answer import HttpAnswer, RequestHeaders
-from offhook.sdk.http_server import WebhookServer
 from offhook.sdk.later_replies import ANSWER_WITHIN_SECONDS, EVENT_NUMBER_HEADER, Respond, answer_then_push
 from offhook.sdk.own_loop import OwnLoop
 from offhook.sdk.replies import actions_of
@@ -374,6 +373,8 @@ class Assistant:
 
         Point the flow at `http://host:port/`, or: `offhook dev http://localhost:3000/`.
         """
+        from offhook.sdk.http_server import WebhookServer
+
         with WebhookServer(self, host, port) as server, suppress(KeyboardInterrupt):
             log.warning("serving on http://%s:%d, end with Ctrl-C", host, server.server_port)
             server.serve_forever()

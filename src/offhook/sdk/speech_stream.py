@@ -5,10 +5,13 @@ from contextlib import AsyncExitStack, aclosing
 from inspect import isasyncgen
 from typing import Final
 
-from offhook.protocol.sentence_ends import sentence_end, speakable
+from offhook.protocol.sentence_ends import has_mark, sentence_end, speakable
 
 LONGEST_SENTENCE: Final = 400
 """Characters after which a text without an end of a sentence is spoken up to its last whole word."""
+
+LOOKED_AT_AFTER_A_MARK: Final = 4
+"""Tokens, the one with the mark among them, after which a mark that was in doubt is looked at again."""
 
 
 async def stream_sentences(tokens: AsyncIterable[str], *, longest: int = LONGEST_SENTENCE) -> AsyncGenerator[str, None]:
@@ -28,11 +31,16 @@ async def stream_sentences(tokens: AsyncIterable[str], *, longest: int = LONGEST
         longest: characters at most of one sentence.
     """
     gathered = ""
+    doubtful = 0
     async with AsyncExitStack() as closing:
         if isasyncgen(tokens):
             await closing.enter_async_context(aclosing(tokens))
         async for token in tokens:
             gathered += token
+            # Only a mark can end a sentence, or what comes shortly after one that was in doubt.
+            doubtful = LOOKED_AT_AFTER_A_MARK if has_mark(token) else doubtful - 1
+            if doubtful <= 0 and len(gathered) <= longest:
+                continue
             while (end := _end(gathered, longest)) is not None:
                 sentence, gathered = gathered[:end].strip(), gathered[end:].lstrip()
                 if speakable(sentence):
