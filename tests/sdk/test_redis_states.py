@@ -1,7 +1,6 @@
 """State of sessions in a real Redis, shared by assistants that know nothing of each other (contract D35)."""
 
 import asyncio
-import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -20,7 +19,7 @@ from offhook.sdk.assistant import Assistant
 from offhook.sdk.handlers import HandlerFailed
 from offhook.sdk.redis_states import RedisStates
 
-pytestmark = pytest.mark.skipif(shutil.which("redis-server") is None, reason=".ci/run installs redis-server")
+pytestmark = pytest.mark.peers
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +126,7 @@ class Held:
         except asyncio.CancelledError:
             self.log.append(f"x {name}")
             raise
+        self.log.append(f"< {name}")
 
 
 async def test_a_newer_turn_on_another_worker_cancels_what_is_for_the_latest_turn(
@@ -185,6 +185,22 @@ async def test_a_long_handler_keeps_its_place(url: str, events_of: Callable[[str
             assert order == []
             held.out.set()
     assert order == ["b"]
+
+
+async def test_more_handlers_than_connections_keep_their_places(url: str, events_of: Callable[[str], Any]) -> None:
+    held, later = Held(), []
+    async with workers(url, lease_seconds=0.3, most_connections=1) as worker:
+        app = worker(on_user_speak=held)
+        others = worker(on_user_speak=lambda event: later.append(event.session.id))
+        async with asyncio.TaskGroup() as group:
+            for number in range(4):
+                group.create_task(app.on_event(events_of(f"crowd-{number}").words("a")))
+            waiting = group.create_task(others.on_event(events_of("crowd-3").words("b")))
+            await asyncio.wait([waiting], timeout=1.0)
+            assert later == []
+            held.out.set()
+    assert held.log == ["> a"] * 4 + ["< a"] * 4
+    assert later == ["crowd-3"]
 
 
 async def test_nothing_stays_for_ever(url: str, events_of: Callable[[str], Any]) -> None:

@@ -10,7 +10,7 @@ import json
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
 
 from offhook.errors import ExtraMissing
@@ -18,11 +18,9 @@ from offhook.sdk.history import MOST_NOTES, Note, was_cut
 from offhook.sdk.session_lines import FORGOTTEN_AFTER_SECONDS
 from offhook.sdk.shared_states import Arriving, StateUnavailable
 
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
-
 LEASE_SECONDS: Final = 15.0
 MOST_CONNECTIONS: Final = 200
+STEPS_AT_ONCE: Final = 32
 LONGEST_STATE: Final = 1024 * 1024
 
 _BEGIN: Final = """
@@ -104,6 +102,19 @@ return was_first and 1 or 0
 )
 
 
+class Connections:
+    """To one Redis, from one event loop: those for steps, which are short, and those in which handlers wait for news,
+    which must not hold up the steps."""
+
+    def __init__(self, url: str, most_waits: int) -> None:
+        from redis.asyncio import BlockingConnectionPool, Redis
+
+        steps = BlockingConnectionPool.from_url(url, max_connections=STEPS_AT_ONCE, timeout=None)
+        self.steps: Final = Redis.from_pool(steps)
+        self.waits: Final = Redis.from_url(url, socket_timeout=None)
+        self.free: Final = asyncio.Semaphore(most_waits)
+
+
 class RedisStates:
     """`Assistant(state=Order, states=RedisStates("redis://localhost"))`: any process may answer any event of a call.
 
@@ -116,7 +127,8 @@ class RedisStates:
         lasts_seconds: without an event for so long, a session's state is dropped.
         lease_seconds: after so long without a sign of life, a worker has lost its place in the line.
         prefix: before all keys.
-        most_connections: of this process. Each handler that runs or waits takes one.
+        most_connections: of this process in which handlers that run or wait get news at once. With more handlers, the
+            others look by themselves, every third of a lease.
 
     Raises:
         ExtraMissing: the extra `redis` is not installed.
@@ -138,29 +150,23 @@ class RedisStates:
         self._most_connections: Final = most_connections
         self.lasts_ms: Final = round(lasts_seconds * 1000)
         self.lease_seconds: Final = lease_seconds
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Redis] = WeakKeyDictionary()
+        self._connections: WeakKeyDictionary[asyncio.AbstractEventLoop, Connections] = WeakKeyDictionary()
 
     @property
-    def client(self) -> "Redis":
-        """The connections of this event loop."""
-        from redis.asyncio import Redis
-        from redis.asyncio.connection import BlockingConnectionPool
-
+    def connections(self) -> "Connections":
+        """Those of this event loop."""
         loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            pool = BlockingConnectionPool.from_url(
-                self._url, max_connections=self._most_connections, socket_timeout=None, timeout=None
-            )
-            client = self._clients[loop] = Redis(connection_pool=pool)
-        return client
+        connections = self._connections.get(loop)
+        if connections is None:
+            connections = self._connections[loop] = Connections(self._url, self._most_connections)
+        return connections
 
     async def close(self) -> None:
         """Close the connections of this event loop."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
-            await client.connection_pool.disconnect()
+        connections = self._connections.pop(asyncio.get_running_loop(), None)
+        if connections is not None:
+            await connections.steps.aclose()
+            await connections.waits.aclose()
 
     async def note(self, session_id: str, note: Note) -> None:
         """Add to the talk. Raises StateUnavailable."""
@@ -180,7 +186,7 @@ class RedisStates:
 
     async def run(self, script: str, keys: str, *arguments: Any) -> Any:
         """One step that happens as a whole. Raises StateUnavailable."""
-        return await self.asked(self.client.eval(script, 1, keys, *arguments))
+        return await self.asked(self.connections.steps.eval(script, 1, keys, *arguments))
 
     async def asked(self, answer: Awaitable[Any]) -> Any:
         """What Redis answers. Raises StateUnavailable."""
@@ -209,8 +215,8 @@ class RedisStates:
         if not head or not was_cut(_note(before) if before else None, note):
             return
         inbox = f"{self.keys(session_id)}inbox:{head.decode()}"
-        await self.asked(cast("Awaitable[Any]", self.client.rpush(inbox, "cut")))
-        await self.asked(self.client.pexpire(inbox, self.lasts_ms))
+        await self.asked(cast("Awaitable[Any]", self.connections.steps.rpush(inbox, "cut")))
+        await self.asked(self.connections.steps.pexpire(inbox, self.lasts_ms))
 
 
 class RedisPlace:
@@ -266,8 +272,18 @@ class RedisPlace:
 
     async def _news(self) -> bytes | None:
         """What was written to this event, or None after a third of its lease."""
-        waiting = self._states.client.blpop([f"{self._keys}inbox:{self.token}"], self._states.lease_seconds / 3)
-        answer = await self._states.asked(cast("Awaitable[Any]", waiting))
+        seconds = self._states.lease_seconds / 3
+        connections = self._states.connections
+        try:
+            async with asyncio.timeout(seconds):
+                await connections.free.acquire()
+        except TimeoutError:
+            return None
+        try:
+            waiting = connections.waits.blpop([f"{self._keys}inbox:{self.token}"], seconds)
+            answer = await self._states.asked(cast("Awaitable[Any]", waiting))
+        finally:
+            connections.free.release()
         return None if answer is None else cast("bytes", answer[1])
 
 
