@@ -59,9 +59,11 @@ async def workers(url: str, **options: Any) -> AsyncIterator[Worker]:
         states.append(RedisStates(url, **options))
         return Assistant(state=state, states=states[-1], **handlers)
 
-    yield make
-    for one in states:
-        await one.close()
+    try:
+        yield make
+    finally:
+        for one in states:
+            await one.close()
 
 
 @pytest.mark.parametrize("kind", [Order, Basket])
@@ -175,13 +177,13 @@ async def test_the_place_of_a_worker_that_died_is_given_away(url: str, events_of
 
 async def test_a_long_handler_keeps_its_place(url: str, events_of: Callable[[str], Any]) -> None:
     events, held, order = events_of("long"), Held(), []
-    async with workers(url, lease_seconds=0.15) as worker:
+    async with workers(url, lease_seconds=1.0) as worker:
         one, two = worker(on_user_speak=held), worker(on_user_speak=lambda event: order.append(event.text))
         async with asyncio.TaskGroup() as group:
             group.create_task(one.on_event(events.words("a")))
             await held.inside.wait()
             later = group.create_task(two.on_event(events.words("b")))
-            await asyncio.wait([later], timeout=0.6)
+            await asyncio.wait([later], timeout=1.5)
             assert order == []
             held.out.set()
     assert order == ["b"]
@@ -189,14 +191,14 @@ async def test_a_long_handler_keeps_its_place(url: str, events_of: Callable[[str
 
 async def test_more_handlers_than_connections_keep_their_places(url: str, events_of: Callable[[str], Any]) -> None:
     held, later = Held(), []
-    async with workers(url, lease_seconds=0.3, most_connections=1) as worker:
+    async with workers(url, lease_seconds=1.5, most_connections=1) as worker:
         app = worker(on_user_speak=held)
         others = worker(on_user_speak=lambda event: later.append(event.session.id))
         async with asyncio.TaskGroup() as group:
             for number in range(4):
                 group.create_task(app.on_event(events_of(f"crowd-{number}").words("a")))
             waiting = group.create_task(others.on_event(events_of("crowd-3").words("b")))
-            await asyncio.wait([waiting], timeout=1.0)
+            await asyncio.wait([waiting], timeout=2.0)
             assert later == []
             held.out.set()
     assert held.log == ["> a"] * 4 + ["< a"] * 4
