@@ -239,4 +239,7 @@ def _add_replay(commands: Any) -> None:
     replay.add_argument("log", type=Path, help="the call's log (.jsonl)")
     replay.add_argument("app", nargs="?", help=_APP_HELP)
     replay.add_argument("--redact", type=Path, metavar="FILE", help="only write a copy without words and numbers")
-    replay.set_defaults(options=lambda a: ReplayOptions(a.log, a.app, a.redact))
+    replay.add_argument(
+        "--save", type=Path, metavar="FOLDER", help="write the call as a test of my app, or to a new .py"
+    )
+    replay.set_defaults(options=lambda a: ReplayOptions(a.log, a.app, a.redact, a.save))

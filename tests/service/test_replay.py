@@ -15,6 +15,8 @@ from offhook.service.commands import replay
 from offhook.service.commands.options import ReplayOptions
 from offhook.service.commands.terminal import Terminal
 
+pytest_plugins = ["pytester"]
+
 CALL = """
 given {"answer_after_ms": 1000}
 0.000 call offered
@@ -119,9 +121,25 @@ def against(tmp_path: Path, log: Path, greeting: str) -> str:
 
 
 def test_a_recorded_caller_can_call_a_new_version_of_the_app(log: Path, tmp_path: Path) -> None:
-    assert "the app says what it said then" in against(tmp_path, log, "Welcome to our service")
+    text = against(tmp_path, log, "Welcome to our service")
+    assert "the app does what it did then" in text
+    assert not [line for line in text.splitlines() if line[0] in "-+"]
     text = against(tmp_path, log, "Welcome to our new service")
-    assert "-Welcome to our service\n+Welcome to our new service" in text
+    assert "the app does something else" in text
+    assert [line for line in text.splitlines() if line[0] in "-+"] == [
+        "-   1.120           ← speak 'Welcome to our service'",
+        "-   1.400           ○ Welcome to our service",
+        "+            1.000  ← speak 'Welcome to our new service'",
+        "+            1.000  ○ Welcome to our new service",
+    ]
+
+
+def test_both_calls_stand_beside_each_other_in_time(log: Path, tmp_path: Path) -> None:
+    lines = against(tmp_path, log, "Welcome to our service").splitlines()
+    assert lines[0].split() == ["then", "now"]
+    assert "    1.020    1.000  → session_start" in lines
+    assert "    1.400    1.000  ○ Welcome to our service" in lines
+    assert "    9.000    8.567    the caller hangs up" in lines
 
 
 TALK = """
@@ -143,10 +161,165 @@ def test_the_caller_says_presses_and_interrupts_what_he_did(tmp_path: Path) -> N
     file = tmp_path / "talk.jsonl"
     file.write_text("\n".join(recorded(*parse_call(TALK))) + "\n", encoding="utf-8")
     text = against(tmp_path, file, "Welcome to our service, what can I do for you")
-    assert "You said I need help, barged in: True" in text
-    assert "Key 5" in text
+    assert "○ You said I need help, barged in: True" in text
+    assert "○ Key 5" in text
     shorter = against(tmp_path, file, "Hi")
-    assert "You said I need help, barged in: False" in shorter
+    assert "○ You said I need help, barged in: False" in shorter
+
+
+# --- the call as a test
+
+
+def written(folder: Path, transcript: str, app: str = "Welcome to our service, what can I do for you") -> Path:
+    """A folder with a recorded call, `talk.jsonl`, and the app, `my_app.py`."""
+    (folder / "talk.jsonl").write_text("\n".join(recorded(*parse_call(transcript))) + "\n", encoding="utf-8")
+    (folder / "my_app.py").write_text(APP.format(greeting=app))
+    return folder / "talk.jsonl"
+
+
+def save(log: Path, where: Path) -> str:
+    out = io.StringIO()
+    options = ReplayOptions(log, str(log.parent / "my_app.py"), None, where)
+    assert replay.run(options, Terminal(out)) == 0
+    return out.getvalue()
+
+
+def test_a_recorded_call_is_written_as_a_test_that_passes(pytester: pytest.Pytester) -> None:
+    log = written(pytester.path, TALK)
+    file = pytester.path / "tests" / "test_talk.py"
+    assert f"# written: {file}" in save(log, file.parent)
+    text = file.read_text()
+    assert text.endswith(
+        """
+async def test_talk(rehearse):
+    call = await rehearse("../my_app.py").starts()
+    await call.interrupts_after(1.5, "I need help")
+    await call.listens()
+    await call.presses("5")
+    await call.listens()
+    await call.hangs_up()
+    assert call.heard == [
+        "Welcome to our service, what…",
+        "You said I need help, barged in: True",
+        "Key 5",
+    ]
+"""
+    )
+    pytester.runpytest_subprocess("-p", "no:asyncio").assert_outcomes(passed=1)
+    (pytester.path / "my_app.py").write_text(APP.format(greeting="Good morning, and welcome to something else"))
+    result = pytester.runpytest_subprocess("-p", "no:asyncio")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*rehearsed call 1*"])
+
+
+def test_a_redacted_call_is_written_as_a_test_too(pytester: pytest.Pytester) -> None:
+    """(contract D43)"""
+    log = written(pytester.path, TALK)
+    copy = pytester.path / "redacted.jsonl"
+    replay.run(ReplayOptions(log, None, copy), Terminal(io.StringIO()))
+    save(copy, pytester.path / "tests")
+    text = (pytester.path / "tests" / "test_redacted.py").read_text()
+    assert "put words in the place of the masked ones" in text
+    assert '"x xxxx xxxx"' in text
+    assert "help" not in text
+    pytester.runpytest_subprocess("-p", "no:asyncio").assert_outcomes(passed=1)
+
+
+CALLER_WHO_IS_KNOWN = """
+from offhook import Assistant, Transfer
+
+assistant = Assistant()
+
+
+@assistant.on_session_start
+def greet(event):
+    if event.transfer_failed:
+        return "Nobody is there"
+    return f'Hello "{event.session.from_phone_number}"'
+
+
+@assistant.on_user_speak
+def answer(event):
+    return Transfer(target_phone_number="+4921155669", caller_id_name="A", caller_id_number="+49211", timeout=5)
+
+
+@assistant.on_user_input_timeout
+def silent(event):
+    return "Are you there?"
+"""
+
+TRANSFER = """
+0.000 call offered
+0.010 call answered
+0.120 app answers 1: speak "Hello"
+0.400 playback #1 started
+1.900 playback #1 finished after 1500 ms
+2.900 voice started
+3.900 voice stopped at 3.880
+4.500 final #1 "somebody"
+6.000 app: {"type": "transfer", "target_phone_number": "+4921155669", "caller_id_name": "", "caller_id_number": "+49"}
+8.000 transfer failed "busy" 486
+12.000 caller hung up
+"""
+
+
+def test_numbers_of_the_call_are_written_only_where_the_app_knows_them(pytester: pytest.Pytester) -> None:
+    log = written(pytester.path, TALK)
+    save(log, pytester.path / "tests")
+    assert "SETTINGS" not in (pytester.path / "tests" / "test_talk.py").read_text()
+    log = written(pytester.path, TRANSFER)
+    (pytester.path / "my_app.py").write_text(CALLER_WHO_IS_KNOWN)
+    save(log, pytester.path / "tests" / "test_known.py")
+    text = (pytester.path / "tests" / "test_known.py").read_text()
+    assert '        from_phone_number="+491701234567",\n' in text
+    assert text.endswith(
+        """
+async def test_known(rehearse):
+    call = await rehearse("../my_app.py", SETTINGS).starts()
+    await call.says("somebody")
+    await call.transfer_fails("busy", 486)
+    await call.listens()
+    await call.hangs_up()
+    assert call.heard == [
+        'Hello "+491701234567"',
+        "Nobody is there",
+    ]
+    assert call.transferred_to("+4921155669")
+"""
+    )
+    (pytester.path / "tests" / "test_talk.py").unlink()
+    pytester.runpytest_subprocess("-p", "no:asyncio").assert_outcomes(passed=1)
+
+
+def test_a_test_is_never_written_over_another_file(tmp_path: Path) -> None:
+    log = written(tmp_path, TALK)
+    save(log, tmp_path / "tests")
+    before = (tmp_path / "tests" / "test_talk.py").read_text()
+    for where in (tmp_path / "tests", tmp_path / "tests" / "test_talk.py"):
+        with pytest.raises(OffhookError, match="is there already"):
+            save(log, where)
+    (tmp_path / "tests" / "test_talk.py").write_text("mine")
+    with pytest.raises(OffhookError, match="is there already"):
+        save(log, tmp_path / "tests")
+    assert (tmp_path / "tests" / "test_talk.py").read_text() == "mine" != before
+
+
+def test_an_app_that_never_says_the_same_is_not_written(tmp_path: Path) -> None:
+    log = written(tmp_path, TALK)
+    (tmp_path / "my_app.py").write_text(
+        "import itertools, sys\n"
+        + APP.format(greeting="x").replace('return "x"', 'return f"Caller {next(COUNT)}"')
+        + "\nCOUNT = sys.__dict__.setdefault('_count_of_callers', itertools.count())\n"
+    )
+    with pytest.raises(OffhookError, match="does not say the same"):
+        save(log, tmp_path / "tests")
+    assert not (tmp_path / "tests").exists()
+
+
+def test_what_cannot_be_saved_is_explained(log: Path, tmp_path: Path) -> None:
+    with pytest.raises(OffhookError, match="none is named") as refusal:
+        replay.run(ReplayOptions(log, None, None, tmp_path), Terminal(io.StringIO()))
+    assert "my_app.py" in refusal.value.remedy
 
 
 def test_a_file_that_is_no_log_is_explained(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from offhook.protocol.actions import (
 from offhook.protocol.speech_options import BargeInConfig, BargeInStrategy
 from offhook.sdk.assistant import Assistant
 from offhook.sdk.handlers import HandlerFailed
-from offhook.testing import Rehearsal, RehearsalStuck
+from offhook.testing import CallStuck, Rehearsal
 
 Rehearse = Callable[..., Rehearsal]
 
@@ -179,7 +179,7 @@ async def test_each_attempt_of_a_transfer_has_its_own_outcome(rehearse: Rehearse
 async def test_a_target_that_has_not_answered_cannot_hang_up(rehearse: Rehearse) -> None:
     call = rehearse(Assistant(on_session_start=lambda event: "Hello"))
     await call.starts()
-    with pytest.raises(RehearsalStuck, match="has not answered"):
+    with pytest.raises(CallStuck, match="has not answered"):
         await call.target_hangs_up()
 
 
@@ -198,7 +198,7 @@ async def test_a_caller_who_hangs_up_is_gone(rehearse: Rehearse) -> None:
     await call.hangs_up()
     assert call.ended
     assert kinds(call)[-1] == "session_end"
-    with pytest.raises(RehearsalStuck, match="the call is over") as caught:
+    with pytest.raises(CallStuck, match="the call is over") as caught:
         await call.says("hello?")
     assert "event session_end" in caught.value.__notes__[0]
 
@@ -233,7 +233,7 @@ async def test_a_failing_handler_fails_the_test_with_the_call_so_far(rehearse: R
 async def test_interrupting_silence_is_a_mistake_of_the_test(rehearse: Rehearse) -> None:
     call = rehearse(Assistant(on_session_start=lambda event: "Hi"))
     await call.starts()
-    with pytest.raises(RehearsalStuck, match=r"nothing is playing|lasted"):
+    with pytest.raises(CallStuck, match=r"nothing is playing|lasted"):
         await call.interrupts_after(10, "wait")
 
 

@@ -2,10 +2,12 @@
 with time by hand.
 
 Who may enter: the developer's tests, our own, and the command line. What never happens here: a network, a real wait. A
-rehearsal runs the real conversation core, so that what it shows is what a caller would hear. Read `rehearsal.py` first;
-`pytest_plugin.py` is the fixture around it.
+rehearsal runs the real conversation core, so that what it shows is what a caller would hear. Read `played_call.py`
+first, what can be asked of any call, then `rehearsal.py`; `pytest_plugin.py` has the fixtures around it, and
+`written_test.py` writes a call down as a test.
 """
 
-from offhook.testing.rehearsal import Rehearsal, RehearsalStuck
+from offhook.testing.played_call import CallStuck, NotHappened
+from offhook.testing.rehearsal import Rehearsal
 
-__all__ = ["Rehearsal", "RehearsalStuck"]
+__all__ = ["CallStuck", "NotHappened", "Rehearsal"]

@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from offhook.sdk.assistant import Assistant
+from offhook.testing.app_of_test import app_of_test
 from offhook.testing.rehearsal import Rehearsal
 
 _CALLS: pytest.StashKey[list[Rehearsal]] = pytest.StashKey()
@@ -32,11 +34,12 @@ def _calls_of(item: pytest.Item) -> list[Rehearsal]:
 
 @pytest.fixture
 def rehearse(request: pytest.FixtureRequest) -> Callable[..., Rehearsal]:
-    """Makes rehearsals; takes what `Rehearsal` takes."""
+    """Makes rehearsals; takes what `Rehearsal` takes, and in the place of an assistant the file that it is in, from the
+    test's folder on (`rehearse("../my_app.py")`): it is loaded afresh."""
     calls = request.node.stash.setdefault(_CALLS, [])
 
-    def make(*arguments: Any, **options: Any) -> Rehearsal:
-        call = Rehearsal(*arguments, **options)
+    def make(app: Assistant | str, *arguments: Any, **options: Any) -> Rehearsal:
+        call = Rehearsal(app_of_test(app, request.path.parent), *arguments, **options)
         calls.append(call)
         return call
 

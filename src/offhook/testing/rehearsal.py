@@ -39,7 +39,6 @@ from offhook.conversation.inputs import (
 )
 from offhook.conversation.outputs import (
     AnswerCall,
-    Dropped,
     FinishRecognition,
     HangUp,
     Output,
@@ -50,7 +49,6 @@ from offhook.conversation.outputs import (
     SendEvent,
     StartLoop,
     StartRecognition,
-    StartTransfer,
     StopLoop,
     StopPlayback,
 )
@@ -62,7 +60,7 @@ from offhook.protocol.json_codec import actions_to_json, event_to_json, read_act
 from offhook.protocol.session import Session
 from offhook.sdk.assistant import Assistant
 from offhook.testing.earpiece import UNKNOWN_PROMPT_MS, Playing, plain_text, speaking_ms, wav_ms
-from offhook.testing.timeline import Timeline
+from offhook.testing.played_call import PlayedCall
 
 BEGAN_AT: Final = 1_700_000_000_000
 SHORTEST_TURN_MS: Final = 300
@@ -80,11 +78,7 @@ CALLER = Session(
 )
 
 
-class RehearsalStuck(OffhookError, AssertionError):
-    """The caller cannot do this now; the message ends with the whole call as a timeline."""
-
-
-class Rehearsal:
+class Rehearsal(PlayedCall):
     """A caller made of text, the real conversation core, and the assistant under test.
 
     The assistant answers over the JSON of the wire, as if by WebSocket. Time stands still while its handlers run and
@@ -96,23 +90,14 @@ class Rehearsal:
         app_takes: seconds that each answer of the app takes.
 
     Attributes:
-        heard: what the caller heard, in order: texts (`Welco…` where one was cut), `[audio 1.2 s]`, `[key 5]`.
-        events: every event that the assistant was sent.
-        actions: every action that it answered.
-        dropped: what of it did not run, with the reason (contract D17).
         background: whether a `mix_audio` loop is playing.
-        transfers: every `transfer` that was started, in order; `transfer` is the last of them, or None.
     """
 
     def __init__(self, assistant: Assistant, settings: CallSettings | None = None, *, app_takes: float = 0.0) -> None:
+        super().__init__()
         self.assistant = assistant
         self.settings = settings or CallSettings(session=CALLER, began_at=BEGAN_AT, sends_speech_started=True)
-        self.heard: list[str] = []
-        self.events: list[Event] = []
-        self.actions: list[Action] = []
-        self.dropped: list[Dropped] = []
         self.background = False
-        self.transfers: list[StartTransfer] = []
         self._app_takes_ms = round(app_takes * 1000)
         self._core = Conversation(self.settings)
         self._now = 0
@@ -121,7 +106,6 @@ class Rehearsal:
         self._playing: dict[int, Playing] = {}
         self._turn = 0
         self._saying = ""
-        self._timeline = Timeline()
 
     @classmethod
     def to(cls, assistant: Assistant, number: str = "+4915112345678", *, app_takes: float = 0.0) -> Self:
@@ -148,22 +132,25 @@ class Rehearsal:
 
     async def listens(self) -> None:
         """The caller listens until the assistant has nothing more to say."""
-        await self._until(lambda: self.ended or (self._connected and not self._playing and not self._coming), "listen")
+        await self._hear_out()
+        self._did("listens")
 
     async def says(self, words: str) -> None:
         """The caller lets the assistant finish, speaks, and waits for what comes of it."""
-        await self.listens()
+        await self._hear_out()
         await self._speak(words)
+        self._did("says", words)
 
     async def interrupts(self, words: str) -> None:
         """The caller speaks at once, into whatever is playing."""
         await self._speak(words)
+        self._did("interrupts", words)
 
     async def interrupts_after(self, seconds: float, words: str) -> None:
         """The caller speaks `seconds` after the present utterance has begun.
 
         Raises:
-            RehearsalStuck: nothing is playing then.
+            CallStuck: nothing is playing then.
         """
         await self._until(lambda: self.ended or self._current is not None or not self._coming, "interrupt")
         current = self._current
@@ -177,6 +164,7 @@ class Rehearsal:
                 "Interrupt earlier, or use says().",
             )
         await self._speak(words)
+        self._did("interrupts_after", seconds, words)
 
     async def presses(self, keys: str) -> None:
         """The caller presses keys, at once, 200 ms apart."""
@@ -184,31 +172,36 @@ class Rehearsal:
             self._must_be_up(f"press {key}")
             await self._give(DigitPressed(key))
             await self._run_to(self._now + KEY_EVERY_MS)
+        self._did("presses", keys)
 
     async def stays_silent(self, seconds: float) -> None:
         """The caller lets the assistant finish, and then says nothing for so long."""
-        await self.listens()
+        await self._hear_out()
         await self._run_to(self._now + round(seconds * 1000))
+        self._did("stays_silent", seconds)
 
     async def hangs_up(self) -> None:
         """The caller is gone, at once."""
         self._must_be_up("hang up")
         await self._give(CallerHungUp("caller"))
         await self._run_to(self._now)
+        self._did("hangs_up")
 
     # --- what becomes of a transfer
 
     async def transfer_is_answered(self) -> None:
         """The target of the transfer answers: caller and target are bridged."""
-        await self._until(self._transferring, "be transferred")
+        await self._until(lambda: self.ended or self.is_transferring, "be transferred")
         await self._give(TransferAnswered())
+        self._did("transfer_is_answered")
 
     async def transfer_fails(self, cause: str = "no_answer", sip_code: int | None = None) -> None:
         """The target cannot be reached: `no_answer`, `busy`, `rejected`, `failed` or `not_allowed` (contract D15), with
         the SIP status that said so."""
-        await self._until(self._transferring, "be transferred")
+        await self._until(lambda: self.ended or self.is_transferring, "be transferred")
         await self._give(TransferFailed(cause, sip_code))
         await self._run_to(self._now)
+        self._did("transfer_fails", *((cause,) if sip_code is None else (cause, sip_code)))
 
     async def target_hangs_up(self) -> None:
         """The target of a bridged transfer ends the call."""
@@ -216,16 +209,14 @@ class Rehearsal:
             raise self._stuck("The target cannot hang up: it has not answered.", "Use transfer_is_answered() before.")
         await self._give(TransferEnded())
         await self._run_to(self._now)
-
-    def _transferring(self) -> bool:
-        return self.ended or self._core.states["call"] == Call.TRANSFERRING
+        self._did("target_hangs_up")
 
     # --- what can be asked
 
     @property
-    def transfer(self) -> StartTransfer | None:
-        """The last transfer."""
-        return self.transfers[-1] if self.transfers else None
+    def is_transferring(self) -> bool:
+        """Whether the caller waits for the target of a transfer."""
+        return self._core.states["call"] == Call.TRANSFERRING
 
     @property
     def bridged(self) -> bool:
@@ -242,15 +233,13 @@ class Rehearsal:
         """Whether the call is over."""
         return self._core.ended
 
-    @property
-    def timeline(self) -> str:
-        """The whole call so far, as text."""
-        return str(self._timeline)
-
     def __repr__(self) -> str:
         return f"<Rehearsal at {self.now:.3f} s>\n{self.timeline}"
 
     # --- time
+
+    async def _hear_out(self) -> None:
+        await self._until(lambda: self.ended or (self._connected and not self._playing and not self._coming), "listen")
 
     async def _run_to(self, end: int) -> None:
         """Everything that happens until `end`, in order; then it is `end`."""
@@ -291,25 +280,24 @@ class Rehearsal:
 
     async def _give(self, fact: Input) -> None:
         if isinstance(fact, PlaybackStarted) and fact.utterance in self._playing:
-            self._began(self._playing[fact.utterance])
+            self._playing[fact.utterance].began_at = self._now
         elif isinstance(fact, PlaybackFinished):
             self._playing.pop(fact.utterance, None)
-        self._timeline.happened(self._now, fact)
+        self._saw_fact(self._now, fact)
         await self._obey(self._core.receive(fact, self._now))
 
     async def _obey(self, orders: Sequence[Output]) -> None:
         for order in orders:
-            self._timeline.ordered(order)
+            self._saw_order(self._now, order)
             match order:
                 case SendEvent(number, event):
                     await self._tell(number, event)
                 case Say(utterance, text, ssml):
-                    words = plain_text(text, ssml)
-                    self._play(Playing(utterance, words, speaking_ms(words), is_speech=True))
+                    self._play(Playing(utterance, speaking_ms(plain_text(text, ssml))))
                 case PlayAudio(utterance, audio):
                     self._play_wav(utterance, wav_ms(audio))
-                case PlayUrl(utterance, url):
-                    self._play(Playing(utterance, f"[audio {url}]", UNKNOWN_PROMPT_MS, is_speech=False))
+                case PlayUrl(utterance):
+                    self._play(Playing(utterance, UNKNOWN_PROMPT_MS))
                 case StopPlayback(utterance):
                     self._stop(utterance)
                 case StartRecognition(turn):
@@ -326,22 +314,16 @@ class Rehearsal:
             case HangUp(cause):
                 self._later(CallerHungUp(cause))
             case SendDigit(digit):
-                self.heard.append(f"[key {digit}]")
                 self._later(DigitSent(digit))
-            case StartTransfer():
-                self.transfers.append(order)
             case StartLoop(audio):
                 self.background = wav_ms(audio) is not None
             case StopLoop():
                 self.background = False
-            case Dropped():
-                self.dropped.append(order)
             case _:
                 pass
 
     async def _tell(self, number: int, event: Event) -> None:
         """The event reaches the app over the wire's JSON; each reply is a fact, `app_takes` later."""
-        self.events.append(event)
         answered = False
 
         async def arrive(actions: Sequence[Action]) -> None:
@@ -368,16 +350,11 @@ class Rehearsal:
         self._later(SpeechDurationKnown(playing.utterance, playing.duration_ms))
         self._later(PlaybackFinished(playing.utterance, playing.duration_ms), playing.duration_ms)
 
-    def _began(self, playing: Playing) -> None:
-        playing.began_at = self._now
-        playing.place = len(self.heard)
-        self.heard.append(playing.text)
-
     def _play_wav(self, utterance: int, length: int | None) -> None:
         if length is None:
             self._later(SpeechFailed(utterance, "This is a WAV header without a format."))
         else:
-            self._play(Playing(utterance, f"[audio {length / 1000:.1f} s]", length, is_speech=False))
+            self._play(Playing(utterance, length))
 
     def _stop(self, utterance: int) -> None:
         playing = self._playing.pop(utterance, None)
@@ -386,7 +363,6 @@ class Rehearsal:
         self._coming = [entry for entry in self._coming if getattr(entry[2], "utterance", None) != utterance]
         heapq.heapify(self._coming)
         if playing.began_at is not None:
-            self.heard[playing.place] = playing.heard_by(self._now)
             self._later(PlaybackFinished(utterance, self._now - playing.began_at))
 
     async def _speak(self, words: str) -> None:
@@ -423,8 +399,3 @@ class Rehearsal:
         if self.ended or not self._connected:
             when = "the call is over" if self.ended else "the call has not begun: await call.starts()"
             raise self._stuck(f"The caller cannot {what}: {when}.", "See the timeline.")
-
-    def _stuck(self, message: str, remedy: str) -> RehearsalStuck:
-        stuck = RehearsalStuck(message, remedy=remedy, code="rehearsal_stuck")
-        stuck.add_note(f"\nThe call so far:\n{self.timeline}")
-        return stuck

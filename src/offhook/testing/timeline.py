@@ -38,7 +38,7 @@ class Timeline:
 def _fact_line(fact: Input) -> str:
     match fact:
         case ActionsArrived(actions, _, refused):
-            told = [_action_line(action) for action in actions] + [
+            told = [action_line(action) for action in actions] + [
                 f"refused {one.path}: {one.message}" for one in refused
             ]
             return f"app: {'; '.join(told) or 'nothing to do'}"
@@ -80,7 +80,8 @@ def _order_line(order: Output) -> str:
             return _spaced(order)
 
 
-def _action_line(action: Action) -> str:
+def action_line(action: Action) -> str:
+    """An action in one line."""
     if isinstance(action, Speak):
         return f"speak {action.text if action.text is not None else action.ssml!r}"
     return f"{action.type} {shown_fields(action)}".rstrip()

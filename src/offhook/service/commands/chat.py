@@ -12,7 +12,8 @@ from offhook.service.app_loader import is_url
 from offhook.service.commands.chat_app import open_app
 from offhook.service.commands.options import ChatOptions
 from offhook.service.commands.terminal import Terminal
-from offhook.testing.rehearsal import BEGAN_AT, CALLER, Rehearsal, RehearsalStuck
+from offhook.testing.played_call import CallStuck
+from offhook.testing.rehearsal import BEGAN_AT, CALLER, Rehearsal
 from offhook.testing.timeline import shown_fields
 
 HELP: Final = """Each line is something you say. Besides:
@@ -117,7 +118,7 @@ class Chat:
             # Nobody wants to talk into a farewell: the call goes on to its end by itself.
             if any(isinstance(action, Hangup) for action in self._call.actions[self._shown_actions :]):
                 await self._call.listens()
-        except RehearsalStuck as stuck:
+        except CallStuck as stuck:
             self._terminal.line(f"  ! {stuck.message}", "yellow")
         self._show()
 

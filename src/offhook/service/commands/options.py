@@ -109,8 +109,9 @@ class WhyOptions:
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
     """`offhook replay`: a call's log; against `app` when given, else against the core; or a copy of it, written to
-    `redact`, without words and numbers."""
+    `redact`, without words and numbers. `save` gets the call as a test of the app: a folder, or a new file."""
 
     log: Path
     app: str | None
     redact: Path | None = None
+    save: Path | None = None

@@ -1,0 +1,123 @@
+"""What every size of a call has in common: what can be asked of it, and what the caller did."""
+
+from typing import Final, TypeVar
+
+from offhook.conversation.inputs import Input, Ms
+from offhook.conversation.outputs import Dropped, Output, SendEvent, StartTransfer
+from offhook.conversation.record import order_to_record
+from offhook.errors import OffhookError
+from offhook.protocol.actions import Action
+from offhook.protocol.events import Event
+from offhook.testing.call_course import CallCourse, Moment
+from offhook.testing.deeds import Deed, DeedName
+from offhook.testing.earpiece import Earpiece, Heard
+from offhook.testing.timeline import Timeline
+
+
+class CallStuck(OffhookError, AssertionError):
+    """The caller cannot do this now; the message ends with the whole call as a timeline."""
+
+
+class NotHappened(OffhookError, AssertionError):
+    """What a test asked the time of never happened."""
+
+
+_Failure = TypeVar("_Failure", bound=OffhookError)
+
+
+class PlayedCall:
+    """A call to an app under test, as it is and as it was.
+
+    Attributes:
+        heard: what the caller heard, in order: texts (`Welco…` where one was cut), `[audio 1.2 s]`, `[key 5]`.
+            `call.heard == […]` compares all of it, `call.heard("Welcome")` asks whether that was in it.
+        events: every event that the assistant was sent.
+        actions: every action that it answered.
+        dropped: what of it did not run, with the reason (contract D17).
+        transfers: every `transfer` that was started, in order; `transfer` is the last of them, or None.
+        deeds: what the caller did, in order.
+        course: what happened, moment by moment.
+    """
+
+    def __init__(self) -> None:
+        self.heard: Final = Heard()
+        self.events: Final[list[Event]] = []
+        self.actions: Final[list[Action]] = []
+        self.dropped: Final[list[Dropped]] = []
+        self.transfers: Final[list[StartTransfer]] = []
+        self.deeds: Final[list[Deed]] = []
+        self.course: Final = CallCourse()
+        self._earpiece: Final = Earpiece(self.heard)
+        self._timeline: Final = Timeline()
+
+    # --- what can be asked
+
+    @property
+    def transfer(self) -> StartTransfer | None:
+        """The last transfer."""
+        return self.transfers[-1] if self.transfers else None
+
+    def transferred_to(self, number: str) -> bool:
+        """Whether the last transfer went to this number."""
+        return self.transfer is not None and self.transfer.target == number
+
+    def time_of(self, what: str) -> float:
+        """When something happened first, in seconds since the call began: an event by its type (`user_speak`), or words
+        that the caller heard or said.
+
+        Raises:
+            NotHappened: it did not.
+        """
+        return self._first(what, 0)[1].at / 1000
+
+    def in_order(self, *what: str) -> bool:
+        """Whether all this happened, each after the one before it; named as for `time_of`."""
+        place = 0
+        try:
+            for one in what:
+                place = self._first(one, place)[0] + 1
+        except NotHappened:
+            return False
+        return True
+
+    def _first(self, what: str, start: int) -> tuple[int, Moment]:
+        for place, moment in enumerate(self.course.moments[start:], start):
+            if moment.is_about(what):
+                return place, moment
+        raise self._told(NotHappened(f"{what!r} did not happen.", remedy="See the timeline.", code="not_happened"))
+
+    @property
+    def timeline(self) -> str:
+        """The whole call so far, as text."""
+        return str(self._timeline)
+
+    # --- what happens
+
+    def _did(self, name: DeedName, *given: str | float | None) -> None:
+        self.deeds.append(Deed(name, given))
+
+    def _saw_fact(self, at: Ms, fact: Input) -> None:
+        self._timeline.happened(at, fact)
+        self.course.fact(at, fact)
+        self._earpiece.happened(fact)
+
+    def _saw_order(self, at: Ms, order: Output) -> None:
+        self._timeline.ordered(order)
+        self.course.order(at, order_to_record(order))
+        self._earpiece.ordered(order)
+        match order:
+            case SendEvent(_, event):
+                self.events.append(event)
+            case StartTransfer():
+                self.transfers.append(order)
+            case Dropped():
+                self.dropped.append(order)
+            case _:
+                pass
+
+    def _stuck(self, message: str, remedy: str) -> CallStuck:
+        return self._told(CallStuck(message, remedy=remedy, code="call_stuck"))
+
+    def _told(self, failure: _Failure) -> _Failure:
+        failure.add_note(f"\nThe call so far:\n{self.timeline}")
+        return failure
