@@ -14,6 +14,8 @@ from offhook.service.commands import chat
 from offhook.service.commands.options import ChatOptions
 from offhook.service.commands.terminal import Terminal
 
+pytest_plugins = ["pytester"]
+
 APP = """
 from offhook import Assistant, Hangup, Speak, Transfer
 
@@ -71,8 +73,109 @@ def test_each_line_is_a_turn_and_the_assistant_may_hang_up(app: str) -> None:
     assert "assistant> Welcome +4915112345678 to the desk" in text
     assert "assistant> You said hello" in text
     assert "assistant> Goodbye!" in text
-    assert text.endswith("The call is over.\n")
-    assert "too late" not in text
+    assert text.count("The call is over.\n") == 1
+    assert "You said too late" not in text
+    assert "  ! The call is over: /again" in text
+
+
+def test_the_same_call_can_be_made_again(app: str) -> None:
+    text = said(app, "hello", "bye", "/again")
+    assert text.count("assistant> You said hello") == 2
+    assert text.count("assistant> Goodbye!") == 2
+    assert "you 1> hello\n" in text
+    assert said(app, "hello", "how much", "/again 1").count("You said how much") == 1
+
+
+def test_the_app_is_loaded_again_with_the_call(app: str) -> None:
+    class Editor(io.StringIO):
+        """Changes the app before the third line."""
+
+        def readline(self, size: int = -1) -> str:
+            line = super().readline(size)
+            if line.startswith("/again"):
+                Path(app).write_text(APP.replace("You said", "You really said"))
+            return line
+
+    out = io.StringIO()
+    chat.run(ChatOptions(app, "+49", "+4921155660"), Terminal(out, Editor("hello\n/again\n")))
+    assert "assistant> You said hello" in out.getvalue()
+    assert "assistant> You really said hello" in out.getvalue()
+
+
+def test_an_app_that_is_broken_by_now_is_explained(app: str) -> None:
+    class Editor(io.StringIO):
+        def readline(self, size: int = -1) -> str:
+            line = super().readline(size)
+            if line.startswith("/again"):
+                Path(app).write_text("assistant = (")
+            return line
+
+    out = io.StringIO()
+    chat.run(ChatOptions(app, "+49", "+4921155660"), Terminal(out, Editor("hello\n/again\nstill there\n")))
+    assert "! The app cannot be loaded: " in out.getvalue()
+    assert "assistant> You said still there" in out.getvalue()
+
+
+def test_any_turn_can_be_edited(app: str) -> None:
+    text = said(app, "hello", "how much", "/edit 1 good morning")
+    assert "assistant> You said good morning" in text
+    assert text.count("assistant> You said how much") == 2
+    text = said(app, "hello", "how much", "/edit 2 /press 5", "bye")
+    assert "you 2> /press 5\n" in text
+    assert "assistant> You pressed 5" in text
+    assert "assistant> Goodbye!" in text
+
+
+def test_the_last_turn_can_be_taken_back(app: str) -> None:
+    text = said(app, "hello", "bye", "/undo", "how much")
+    assert text.index("assistant> Goodbye!") < text.index("(a new call)") < text.index("assistant> You said how much")
+
+
+def test_what_could_not_be_done_is_no_turn(app: str) -> None:
+    text = said(app, "/ended", "/silence long", "hello", "/again")
+    assert text.count("has not answered") == 1
+    assert "you 1> hello\n" in text
+
+
+def test_a_talk_is_saved_as_a_test(pytester: pytest.Pytester) -> None:
+    file = pytester.path / "my_app.py"
+    file.write_text(APP)
+    saved = pytester.path / "tests" / "test_by_hand.py"
+    text = said(str(file), "hello", "/press 1", "/silence 6", "bye", f"/save {saved}", f"/save {saved}")
+    assert f"written: {saved}" in text
+    assert "is there already" in text
+    assert saved.read_text().endswith(
+        """
+async def test_by_hand(rehearse):
+    call = await rehearse("../my_app.py").starts()
+    await call.says("hello")
+    await call.presses("1")
+    await call.stays_silent(6.0)
+    await call.says("bye")
+    await call.listens()
+    assert call.heard == [
+        "Welcome +4915112345678 to the desk of this large company",
+        "You said hello",
+        "You pressed 1",
+        "Goodbye!",
+    ]
+    assert call.ended
+"""
+    )
+    pytester.runpytest_subprocess("-p", "no:asyncio").assert_outcomes(passed=1)
+
+
+def test_what_cannot_be_saved_is_explained(app: str, url: str, tmp_path: Path) -> None:
+    assert "A test cannot be written of an app at http" in said(url, f"/save {tmp_path / 'tests'}")
+    text = said(app, "crash", f"/save {tmp_path / 'tests'}")
+    assert text.count("no such thing") == 2
+    assert not (tmp_path / "tests").exists()
+
+
+def test_a_caller_can_hang_up_and_stay(app: str) -> None:
+    text = said(app, "/hangup", "hello?", "/again", "/timeline")
+    assert text.count("The call is over.\n") == 2
+    assert "you 1> /hangup\n" in text
 
 
 def test_the_end_of_the_input_hangs_up(app: str) -> None:
@@ -121,8 +224,19 @@ def test_the_target_of_a_transfer_can_answer_and_hang_up(app: str) -> None:
 
 def test_commands_that_make_no_sense_are_explained(app: str) -> None:
     assert "/silence 8" in said(app, "/help")
-    for line in ("/press", "/press x", "/silence", "/silence long", "/interrupt", "/failed me"):
+    for line in (
+        "/press",
+        "/press x",
+        "/silence",
+        "/silence long",
+        "/interrupt",
+        "/failed me",
+        "/edit 1 x",
+        "/again 1",
+        "/save",
+    ):
         assert f"{line.split()[0]} wants" in said(app, line)
+    assert "/undo takes back a turn, and there is none." in said(app, "/undo")
     assert "There is no /dance. /help" in said(app, "/dance")
 
 
