@@ -90,8 +90,8 @@ def test_the_app_is_loaded_again_with_the_call(app: str) -> None:
     class Editor(io.StringIO):
         """Changes the app before the third line."""
 
-        def readline(self, size: int = -1) -> str:
-            line = super().readline(size)
+        def readline(self, size: int | None = -1, /) -> str:
+            line = super().readline(-1 if size is None else size)
             if line.startswith("/again"):
                 Path(app).write_text(APP.replace("You said", "You really said"))
             return line
@@ -104,8 +104,8 @@ def test_the_app_is_loaded_again_with_the_call(app: str) -> None:
 
 def test_an_app_that_is_broken_by_now_is_explained(app: str) -> None:
     class Editor(io.StringIO):
-        def readline(self, size: int = -1) -> str:
-            line = super().readline(size)
+        def readline(self, size: int | None = -1, /) -> str:
+            line = super().readline(-1 if size is None else size)
             if line.startswith("/again"):
                 Path(app).write_text("assistant = (")
             return line
