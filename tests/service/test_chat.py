@@ -87,31 +87,31 @@ def test_the_same_call_can_be_made_again(app: str) -> None:
 
 
 def test_the_app_is_loaded_again_with_the_call(app: str) -> None:
-    class Editor(io.StringIO):
+    class Editor(Terminal):
         """Changes the app before the third line."""
 
-        def readline(self, size: int | None = -1, /) -> str:
-            line = super().readline(-1 if size is None else size)
-            if line.startswith("/again"):
+        def ask(self, prompt: str) -> str | None:
+            line = super().ask(prompt)
+            if (line or "").startswith("/again"):
                 Path(app).write_text(APP.replace("You said", "You really said"))
             return line
 
     out = io.StringIO()
-    chat.run(ChatOptions(app, "+49", "+4921155660"), Terminal(out, Editor("hello\n/again\n")))
+    chat.run(ChatOptions(app, "+49", "+4921155660"), Editor(out, io.StringIO("hello\n/again\n")))
     assert "assistant> You said hello" in out.getvalue()
     assert "assistant> You really said hello" in out.getvalue()
 
 
 def test_an_app_that_is_broken_by_now_is_explained(app: str) -> None:
-    class Editor(io.StringIO):
-        def readline(self, size: int | None = -1, /) -> str:
-            line = super().readline(-1 if size is None else size)
-            if line.startswith("/again"):
+    class Editor(Terminal):
+        def ask(self, prompt: str) -> str | None:
+            line = super().ask(prompt)
+            if (line or "").startswith("/again"):
                 Path(app).write_text("assistant = (")
             return line
 
     out = io.StringIO()
-    chat.run(ChatOptions(app, "+49", "+4921155660"), Terminal(out, Editor("hello\n/again\nstill there\n")))
+    chat.run(ChatOptions(app, "+49", "+4921155660"), Editor(out, io.StringIO("hello\n/again\nstill there\n")))
     assert "! The app cannot be loaded: " in out.getvalue()
     assert "assistant> You said still there" in out.getvalue()
 
