@@ -1,5 +1,5 @@
 # demo test lint bench docs: five verbs, each works on a fresh clone. They set up .venv themselves; `make env` does only that.
-.PHONY: demo test test-fast test-peers lint bench docs env clean
+.PHONY: demo test test-fast test-peers coverage lint bench docs env clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTHON := $(shell for candidate in python3.13 python3.12 python3.11 python3; do \
 	"$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$candidate" && break; done)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 5
-WORKERS ?= 2
+WORKERS ?= 3
 PEERS_WORKERS ?= 3
 BENCHES := media_clock media_stream scanners sip_loss sdk language_model load beside
 CODE := src tests examples bench .ci/check_links.py .ci/assistant_pages.py .ci/site_pages.py
@@ -20,7 +20,7 @@ env: $(VENV)/.installed-dev
 # Fast tests side by side; then those with real peers, which mostly wait, more of them side by side than there are cores; then
 # those that judge times on the wire, one after the other, with the machine to themselves.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not peers" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not peers" --durations=10
 	$(BIN)/python -m pytest -n $(PEERS_WORKERS) -m "peers and not alone"
 	$(BIN)/python -m pytest -m "peers and alone"
 
@@ -30,6 +30,9 @@ test-fast: $(VENV)/.installed-dev
 test-peers: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(PEERS_WORKERS) -m "peers and not alone"
 	$(BIN)/python -m pytest -m "peers and alone"
+
+coverage: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not peers" --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(CODE)
