@@ -8,7 +8,7 @@ PYTHON := $(shell for candidate in python3.13 python3.12 python3.11 python3; do 
 	"$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$candidate" && break; done)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 5
 WORKERS ?= 3
-PEERS_WORKERS ?= 3
+PEERS_WORKERS ?= 4
 BENCHES := media_clock media_stream scanners sip_loss sdk language_model load beside
 CODE := src tests examples bench .ci/check_links.py .ci/assistant_pages.py .ci/site_pages.py
 
