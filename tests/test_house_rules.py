@@ -116,6 +116,7 @@ ROOMS: dict[str, Room] = {
             # Placing calls is what these are for: the simulator is their tool, not a choice.
             "spoken_call.py": ("offhook.transports.simulator",),
             "practice_target.py": ("offhook.transports.simulator",),
+            "phone_line.py": ("offhook.transports.simulator",),
             "commands/call.py": ("offhook.transports.simulator",),
             "commands/demo.py": ("offhook.transports.simulator",),
         },

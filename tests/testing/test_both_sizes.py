@@ -1,6 +1,7 @@
 """What can be asked of a call, and what a caller can do, is the same whatever the size of the call."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
 import pytest
@@ -8,11 +9,12 @@ import pytest
 from offhook import Assistant, Hangup, Speak, Transfer
 from offhook.protocol.actions import Action
 from offhook.protocol.events import DtmfReceived, SessionStart, UserInputTimeout, UserSpeak
-from offhook.testing import NotHappened, Rehearsal
+from offhook.testing import NotHappened, PhoneCall, Rehearsal
 from offhook.testing.played_call import PlayedCall
 
 TARGET = "+4921155669"
-Dial: TypeAlias = Callable[[Assistant], Awaitable[Rehearsal]]
+AnySize: TypeAlias = Rehearsal | PhoneCall
+Dial: TypeAlias = Callable[[Assistant], AbstractAsyncContextManager[AnySize]]
 
 
 def desk() -> Assistant:
@@ -50,101 +52,99 @@ def kinds(call: PlayedCall) -> list[str]:
     return [event.type for event in call.events]
 
 
-@pytest.fixture
-def dial() -> Dial:
-    async def placed(app: Assistant) -> Rehearsal:
-        return await Rehearsal(app).starts()
-
-    return placed
+@pytest.fixture(params=[Rehearsal, PhoneCall])
+def dial(request: pytest.FixtureRequest) -> Dial:
+    size: Dial = request.param
+    return size
 
 
 class TestEverySizeOfACall:
     async def test_the_assistant_is_heard_out_before_the_caller_speaks(self, dial: Dial) -> None:
-        call = await dial(desk())
-        await call.says("hello there")
-        await call.says("goodbye")
-        await call.listens()
-        assert call.heard == [
-            "Welcome to the incomprehensibilities of our desk",
-            "You said hello there",
-            "Goodbye!",
-        ]
-        assert call.ended
-        assert kinds(call) == [
-            "session_start",
-            *("assistant_speak", "assistant_speech_ended"),
-            *("user_speech_started", "user_speak", "assistant_speak", "assistant_speech_ended"),
-            *("user_speech_started", "user_speak", "assistant_speak", "assistant_speech_ended"),
-            "session_end",
-        ]
+        async with dial(desk()) as call:
+            await call.says("hello there")
+            await call.says("goodbye")
+            await call.listens()
+            assert call.heard == [
+                "Welcome to the incomprehensibilities of our desk",
+                "You said hello there",
+                "Goodbye!",
+            ]
+            assert call.ended
+            assert kinds(call) == [
+                "session_start",
+                *("assistant_speak", "assistant_speech_ended"),
+                *("user_speech_started", "user_speak", "assistant_speak", "assistant_speech_ended"),
+                *("user_speech_started", "user_speak", "assistant_speak", "assistant_speech_ended"),
+                "session_end",
+            ]
 
     async def test_an_interruption_cuts_what_is_said(self, dial: Dial) -> None:
-        call = await dial(desk())
-        await call.interrupts_after(0.8, "wait")
-        await call.listens()
-        assert call.heard == ["Welcome to the…", "Cut by wait"]
-        assert call.in_order("Welcome", "the assistant is interrupted", "wait", "user_speak", "Cut by wait")
+        async with dial(desk()) as call:
+            await call.interrupts_after(1.2, "wait")
+            await call.listens()
+            assert call.heard == ["Welcome to the…", "Cut by wait"]
+            assert call.in_order("Welcome", "the assistant is interrupted", "wait", "user_speak", "Cut by wait")
 
     async def test_keys_are_pressed_one_by_one(self, dial: Dial) -> None:
-        call = await dial(desk())
-        await call.listens()
-        await call.presses("12#")
-        await call.listens()
-        assert call.heard[1:] == ["Key 1", "Key 2", "Key #"]
-        assert call.in_order("key 1", "dtmf_received", "key 2", "key #", "Key #")
+        async with dial(desk()) as call:
+            await call.listens()
+            await call.presses("12#")
+            await call.listens()
+            assert call.heard[1:] == ["Key 1", "Key 2", "Key #"]
+            assert call.in_order("key 1", "dtmf_received", "key 2", "key #", "Key #")
 
     async def test_silence_is_waited_for(self, dial: Dial) -> None:
-        call = await dial(desk())
-        await call.stays_silent(5.5)
-        assert not call.heard("Are you there?")
-        await call.stays_silent(2)
-        assert call.heard("Are you there?")
-        waited = call.time_of("user_input_timeout") - call.time_of("assistant_speech_ended")
-        assert waited == pytest.approx(6, abs=0.1)
+        async with dial(desk()) as call:
+            await call.stays_silent(5.5)
+            assert not call.heard("Are you there?")
+            await call.stays_silent(2)
+            assert call.heard("Are you there?")
+            waited = call.time_of("user_input_timeout") - call.time_of("assistant_speech_ended")
+            assert waited == pytest.approx(6, abs=0.1)
 
     async def test_a_caller_who_hangs_up_is_gone(self, dial: Dial) -> None:
-        call = await dial(desk())
-        await call.hangs_up()
-        assert call.ended
-        assert kinds(call)[-1] == "session_end"
+        async with dial(desk()) as call:
+            await call.hangs_up()
+            assert call.ended
+            assert kinds(call)[-1] == "session_end"
 
     async def test_a_transfer_that_fails_comes_back(self, dial: Dial) -> None:
         """(contract D15)"""
-        call = await dial(desk())
-        await call.says("somebody please")
-        assert call.transferred_to(TARGET)
-        assert not call.transferred_to("+4921155668")
-        await call.transfer_fails("busy", 486)
-        await call.listens()
-        assert call.heard[-1] == "The other one is busy"
-        assert call.in_order("session_start", "transfer to", "the transfer fails (busy, 486)", "session_start")
+        async with dial(desk()) as call:
+            await call.says("somebody please")
+            assert call.transferred_to(TARGET)
+            assert not call.transferred_to("+4921155668")
+            await call.transfer_fails("busy", 486)
+            await call.listens()
+            assert call.heard[-1] == "The other one is busy"
+            assert call.in_order("session_start", "transfer to", "the transfer fails (busy, 486)", "session_start")
 
     async def test_who_is_transferred_talks_to_the_target(self, dial: Dial) -> None:
         """(contract D15)"""
-        call = await dial(desk())
-        await call.says("somebody please")
-        await call.transfer_is_answered()
-        assert call.bridged
-        await call.target_hangs_up()
-        await call.listens()
-        assert call.ended
+        async with dial(desk()) as call:
+            await call.says("somebody please")
+            await call.transfer_is_answered()
+            assert call.bridged
+            await call.target_hangs_up()
+            await call.listens()
+            assert call.ended
 
     async def test_what_did_not_happen_has_no_time_and_shows_the_call(self, dial: Dial) -> None:
-        call = await dial(desk())
-        await call.listens()
-        assert not call.in_order("desk", "Welcome")
-        assert not call.heard("Goodbye")
-        with pytest.raises(NotHappened, match="Goodbye") as failure:
-            call.time_of("Goodbye")
-        assert "event session_start" in failure.value.__notes__[0]
+        async with dial(desk()) as call:
+            await call.listens()
+            assert not call.in_order("desk", "Welcome")
+            assert not call.heard("Goodbye")
+            with pytest.raises(NotHappened, match="Goodbye") as failure:
+                call.time_of("Goodbye")
+            assert "event session_start" in failure.value.__notes__[0]
 
     async def test_what_the_caller_did_is_kept(self, dial: Dial) -> None:
-        call = await dial(desk())
-        await call.interrupts_after(0.8, 'say "no"')
-        await call.presses("1")
-        await call.hangs_up()
-        assert [str(deed) for deed in call.deeds] == [
-            "interrupts_after(0.8, 'say \"no\"')",
-            'presses("1")',
-            "hangs_up()",
-        ]
+        async with dial(desk()) as call:
+            await call.interrupts_after(0.8, 'say "no"')
+            await call.presses("1")
+            await call.hangs_up()
+            assert [str(deed) for deed in call.deeds] == [
+                "interrupts_after(0.8, 'say \"no\"')",
+                'presses("1")',
+                "hangs_up()",
+            ]

@@ -41,6 +41,10 @@ async def test_the_greeting(rehearse, assistant):
     call = await rehearse(assistant).starts()
     assert call.heard == ["Welcome"]
 
+async def test_the_greeting_by_telephone(phone_call, assistant):
+    async with phone_call(assistant) as call:
+        assert call.heard == ["Welcome"]
+
 class TestDesk:
     @pytest.mark.parametrize("words", ["hello", "bye"])
     async def test_what_is_said(self, words, rehearse, assistant):
@@ -57,7 +61,7 @@ def test_nothing_async(rehearse):
 )
 def test_async_tests_that_rehearse_run_without_settings(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
     pytester.makepyfile(PASSING)
-    pytester.runpytest_subprocess(*options).assert_outcomes(passed=4)
+    pytester.runpytest_subprocess(*options).assert_outcomes(passed=5)
 
 
 def test_the_timeline_is_shown_without_another_plugin_too(pytester: pytest.Pytester) -> None:

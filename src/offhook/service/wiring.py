@@ -5,12 +5,11 @@ how long.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import aiohttp
 import structlog
@@ -19,7 +18,7 @@ from offhook.app_links.app_client import open_client
 from offhook.app_links.app_link import AppLink
 from offhook.app_links.webhook import WebhookLink
 from offhook.app_links.websocket import WebSocketLink
-from offhook.calls.call_log import CallWatcher, LogSink, LogWriter
+from offhook.calls.call_log import CallWatcher, LogWriter
 from offhook.calls.call_register import CallRegister
 from offhook.calls.dial_routes import DialRoutes
 from offhook.calls.flow import CallOfFlow, Flow
@@ -38,6 +37,7 @@ from offhook.service.embedded_engines import EMBEDDED_EAR, EMBEDDED_VOICE, say_w
 from offhook.service.engine_names import engine_named
 from offhook.service.flow_book import FlowBook, FlowFound
 from offhook.service.flow_terms import call_settings
+from offhook.service.log_places import NoLogs, open_logs
 from offhook.service.prompt_fetch import PromptFetch
 from offhook.service.setting_types import SipDomain
 from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Limits, Settings, Sip, Speech
@@ -66,6 +66,8 @@ from offhook.transports.sip.trunk import INBAND, SipTrunk
 from offhook.transports.sip.user import User as SipUser
 
 logger = structlog.get_logger()
+
+OpenApp: TypeAlias = Callable[[str, str | None, asyncio.TaskGroup], AppLink]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,35 +98,48 @@ class House:
             await asyncio.to_thread(self.logs.settle)
 
 
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """What stands in for processes and networks where time goes by hand: media and its beat, who opens the app, and
+    what callers say to the scripted ear, which with its voice is then the only engine. None: the real engines."""
+
+    link: MediaLink
+    heart: Heartbeat
+    open_app: OpenApp
+    words: Sequence[str | None] | None
+
+
 @asynccontextmanager
 async def open_house(
     settings: Settings,
     *,
     watch: Callable[[Session], CallWatcher | None] = lambda _: None,
     practice: DialRoutes | None = None,
+    by_hand: ByHand | None = None,
 ) -> AsyncIterator[House]:
     """Start everything but listeners and HTTP, and stop it in the opposite order. `practice`: a dial plan in
-    the place of that of the settings, where nobody is really called.
+    the place of that of the settings, where nobody is really called. `by_hand`: for a clock by hand.
 
     Raises OffhookError when a part without which no call can be taken does not start.
     """
     async with AsyncExitStack() as stack:
-        link = ProcessMediaLink(
-            host=_media_host(settings),
-            ports=settings.sip.rtp_ports,
-            max_calls=settings.limits.max_calls * LEGS_A_CALL,
-            gone_after_ms=int(settings.limits.media_timeout_seconds * 1000),
-        )
+        link: MediaLink = _media_process(settings) if by_hand is None else by_hand.link
         await link.start()
         stack.push_async_callback(link.end)
-        engines = await _start_engines(settings, stack)
+        engines = await _start_engines(settings, stack, None if by_hand is None else by_hand.words)
         client = await stack.enter_async_context(open_client())
         prompts = await stack.enter_async_context(PromptFetch(settings.limits.prompt_networks))
-        logs, keeper = _open_logs(settings.storage.call_logs, settings.storage.keep_days, stack)
-        heart = Heartbeat(link)
+        logs, keeper = open_logs(settings.storage.call_logs, settings.storage.keep_days, stack)
+        heart = Heartbeat(link) if by_hand is None else by_hand.heart
         routes = DialPlan(settings, lambda: heart.ms / 1000)
         flows = {
-            flow.id: _flow(flow, settings.speech, engines=engines, client=client, prompts=prompts)
+            flow.id: _flow(
+                flow,
+                settings.speech,
+                engines=engines,
+                open_app=partial(_open_app, flow, settings.speech, client) if by_hand is None else by_hand.open_app,
+                prompts=prompts,
+            )
             for flow in settings.flows
         }
         register = CallRegister(
@@ -133,7 +148,7 @@ async def open_house(
             switchboard=_Switchboard(
                 FlowBook(settings.flows, {trunk.name: trunk.default_country for trunk in settings.trunks}), flows
             ),
-            logs=logs or _NoLogs(),
+            logs=logs or NoLogs(),
             max_calls=settings.limits.max_calls,
             retry_after_seconds=settings.limits.retry_after_seconds,
             way_out=WayOut(link, practice or routes),
@@ -258,11 +273,23 @@ def _account(trunk: Trunk, registrar: SipDomain) -> Account:
     )
 
 
+# A character of speech; what rehearsals count with.
+AS_FAST_AS_PEOPLE_MS: Final = 67
+
 # A caller who is transferred has a row, and so has the one he talks to; rows that nobody uses cost next to nothing.
 LEGS_A_CALL: Final = 2
 
 # The register refuses what is one too many, and says why; the listener's own limit only guards memory.
 SPARE_SIP_CALLS: Final = 500
+
+
+def _media_process(settings: Settings) -> ProcessMediaLink:
+    return ProcessMediaLink(
+        host=_media_host(settings),
+        ports=settings.sip.rtp_ports,
+        max_calls=settings.limits.max_calls * LEGS_A_CALL,
+        gone_after_ms=int(settings.limits.media_timeout_seconds * 1000),
+    )
 
 
 def _media_host(settings: Settings) -> str:
@@ -274,9 +301,11 @@ def _media_host(settings: Settings) -> str:
 # --- engines
 
 
-async def _start_engines(settings: Settings, stack: AsyncExitStack) -> Engines:
-    """Start every engine; one that fails is left out and said so. Raises its OffhookError when a flow needs just that
-    one."""
+async def _start_engines(
+    settings: Settings, stack: AsyncExitStack, words: Sequence[str | None] | None = None
+) -> Engines:
+    """Start every engine, or with `words` the scripted ones alone; one that fails is left out and said so. Raises its
+    OffhookError when a flow needs just that one."""
     failures: dict[str, OffhookError] = {}
     cache, scripted = SpeechCache(settings.speech.cache_mb << 20), settings.speech.scripted
     made_voices: list[Synthesizer] = [
@@ -287,6 +316,9 @@ async def _start_engines(settings: Settings, stack: AsyncExitStack) -> Engines:
         PocketsphinxTranscriber(PocketsphinxSettings(workers=settings.speech.recogniser_workers)),
         ScriptedTranscriber(ScriptedEarSettings(scripted.script, scripted.word_every_ms, scripted.final_words_ms)),
     ]
+    if words is not None:
+        made_voices = [ScriptedSynthesizer(ScriptedVoiceSettings(ms_per_character=AS_FAST_AS_PEOPLE_MS))]
+        made_ears = [ScriptedTranscriber(ScriptedEarSettings(words))]
     voices = {voice.name: voice for voice in made_voices if await _started(voice, stack, failures)}
     ears = {ear.name: ear for ear in made_ears if await _started(ear, stack, failures)}
     for flow in settings.flows:
@@ -337,14 +369,12 @@ class _Ears:
 # --- flows
 
 
-def _flow(
-    flow: FlowSettings, speech: Speech, *, engines: Engines, client: aiohttp.ClientSession, prompts: PromptFetch
-) -> Flow:
+def _flow(flow: FlowSettings, speech: Speech, *, engines: Engines, open_app: OpenApp, prompts: PromptFetch) -> Flow:
     return Flow(
         id=flow.id,
         account_id=flow.account_id,
         settings=partial(call_settings, flow),
-        open_app=partial(_open_app, flow, speech, client),
+        open_app=open_app,
         voice=SynthesizerChain(
             list(engines.voices.values()),
             _order(flow),
@@ -408,30 +438,3 @@ class _Switchboard:
 
     def _ready(self, found: FlowFound | None) -> CallOfFlow | None:
         return None if found is None else CallOfFlow(self._flows[found.flow.id], found.called, found.caller)
-
-
-class _NoLogs:
-    """Nothing is kept."""
-
-    def open(self, session_id: str) -> LogSink:
-        del session_id
-        return _Nowhere()
-
-
-class _Nowhere:
-    def write(self, line: str) -> None:
-        """Kept nowhere."""
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-
-def _open_logs(
-    folder: Path | None, keep_days: int, stack: AsyncExitStack
-) -> tuple[LogWriter | None, CallLogKeeper | None]:
-    if folder is None:
-        return None, None
-    writer = LogWriter(folder)
-    writer.start()
-    stack.callback(writer.stop)
-    return writer, CallLogKeeper(folder, keep_days)

@@ -1,4 +1,4 @@
-"""The fixture `rehearse`: rehearsals whose timeline is printed when their test fails.
+"""The fixtures `rehearse` and `phone_call`: calls whose timeline is printed when their test fails.
 
 In a `conftest.py`: `pytest_plugins = ["offhook.testing.pytest_plugin"]`. Then:
 
@@ -9,7 +9,7 @@ async def test_the_greeting(rehearse):
     assert call.heard == ["Welcome"]
 ```
 
-An async test that asks for `rehearse` runs without any other plugin; where pytest-asyncio or anyio takes it, it is
+An async test that asks for one of them runs without any other plugin; where pytest-asyncio or anyio takes it, it is
 theirs.
 """
 
@@ -22,13 +22,16 @@ import pytest
 
 from offhook.sdk.assistant import Assistant
 from offhook.testing.app_of_test import app_of_test
+from offhook.testing.phone_call import PhoneCall
+from offhook.testing.played_call import PlayedCall
 from offhook.testing.rehearsal import Rehearsal
 
-_CALLS: pytest.StashKey[list[Rehearsal]] = pytest.StashKey()
+_FIXTURES = {"rehearse", "phone_call"}
+_CALLS: pytest.StashKey[list[PlayedCall]] = pytest.StashKey()
 
 
-def _calls_of(item: pytest.Item) -> list[Rehearsal]:
-    none: list[Rehearsal] = []
+def _calls_of(item: pytest.Item) -> list[PlayedCall]:
+    none: list[PlayedCall] = []
     return item.stash.get(_CALLS, none)
 
 
@@ -46,10 +49,24 @@ def rehearse(request: pytest.FixtureRequest) -> Callable[..., Rehearsal]:
     return make
 
 
+@pytest.fixture
+def phone_call(request: pytest.FixtureRequest) -> Callable[..., PhoneCall]:
+    """Makes calls through a whole service (`async with phone_call(assistant) as call`); takes what `PhoneCall` takes,
+    and the app as `rehearse` does. Needs `offhook[server]`."""
+    calls = request.node.stash.setdefault(_CALLS, [])
+
+    def make(app: Assistant | str, **options: Any) -> PhoneCall:
+        call = PhoneCall(app_of_test(app, request.path.parent), **options)
+        calls.append(call)
+        return call
+
+    return make
+
+
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run an async test that rehearses, when no other plugin has made it one that can be called."""
+    """Run an async test with such a call, when no other plugin has made it one that can be called."""
     test = pyfuncitem.obj
-    if not inspect.iscoroutinefunction(test) or rehearse.__name__ not in pyfuncitem.fixturenames:
+    if not inspect.iscoroutinefunction(test) or not _FIXTURES & set(pyfuncitem.fixturenames):
         return None
     asyncio.run(test(**{name: pyfuncitem.funcargs[name] for name in inspect.signature(test).parameters}))
     return True

@@ -130,6 +130,13 @@ class Rehearsal(PlayedCall):
         await self._until(lambda: self._connected, "be connected")
         return self
 
+    async def __aenter__(self) -> Self:
+        """The same as `starts`, so that `async with` reads alike for a rehearsal and for a `PhoneCall`."""
+        return await self.starts()
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is left to be closed."""
+
     async def listens(self) -> None:
         """The caller listens until the assistant has nothing more to say."""
         await self._hear_out()
