@@ -90,6 +90,7 @@ WITHOUT_THE_SERVICE = """
 import asyncio, sys
 sys.modules["numpy"] = None
 from offhook import Assistant
+from offhook.errors import ExtraMissing
 from offhook.testing import PhoneCall
 
 async def call():
