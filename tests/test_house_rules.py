@@ -106,7 +106,8 @@ ROOMS: dict[str, Room] = {
             "yarl",
         ),
         files={
-            "wiring.py": ("offhook.speech", "offhook.transports", "offhook.app_links"),
+            "wiring.py": ("offhook.transports", "offhook.app_links"),
+            "speech_engines.py": ("offhook.speech",),
             "numbers.py": ("phonenumbers",),
             "special_ranges.py": ("phonenumbers",),
             # Asking where trunks are is what this is for.
@@ -124,7 +125,7 @@ ROOMS: dict[str, Room] = {
     # The files beside the rooms.
     "": Room(inside=("protocol", "sdk", "service.commands.options", "service.commands.terminal", "cli")),
 }
-CHOOSES_CONCRETE_CLASSES = "wiring.py"
+CHOOSES_CONCRETE_CLASSES = "wiring.py and service/speech_engines.py"
 # Implementations of one interface: none imports another.
 SIBLINGS = (
     "offhook.transports",

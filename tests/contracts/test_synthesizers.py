@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import numpy as np
 import pytest
@@ -12,19 +13,20 @@ from offhook.speech.synthesizers.espeak import EspeakSynthesizer
 from offhook.speech.synthesizers.scripted import ScriptedSynthesizer
 from offhook.speech.transcriber import Samples
 
-VOICES: dict[str, Callable[[], Synthesizer]] = {
-    "espeak": EspeakSynthesizer,
-    "scripted": ScriptedSynthesizer,
-    "cached": lambda: CachedSynthesizer(ScriptedSynthesizer(), SpeechCache()),
+# Each makes a voice that is not started, with what it needs around it: a vendor's, its fake in tests/fakes.
+VOICES: dict[str, Callable[[], AbstractAsyncContextManager[Synthesizer]]] = {
+    "espeak": lambda: nullcontext(EspeakSynthesizer()),
+    "scripted": lambda: nullcontext(ScriptedSynthesizer()),
+    "cached": lambda: nullcontext(CachedSynthesizer(ScriptedSynthesizer(), SpeechCache())),
 }
 
 
 @pytest.fixture(params=list(VOICES))
 async def voice(request: pytest.FixtureRequest) -> AsyncIterator[Synthesizer]:
-    made = VOICES[request.param]()
-    await made.start()
-    yield made
-    await made.stop()
+    async with VOICES[request.param]() as made:
+        await made.start()
+        yield made
+        await made.stop()
 
 
 async def said(voice: Synthesizer, text: str | None = None, ssml: str | None = None) -> Samples:

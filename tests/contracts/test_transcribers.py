@@ -1,6 +1,7 @@
 """What every ear promises (`speech/transcriber.py`), over every implementation."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import numpy as np
 import pytest
@@ -17,19 +18,22 @@ from offhook.speech.transcriber import (
 from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
 from offhook.speech.transcribers.scripted import ScriptedEarSettings, ScriptedTranscriber
 
-EARS: dict[str, Callable[[], Transcriber]] = {
-    "pocketsphinx": lambda: PocketsphinxTranscriber(PocketsphinxSettings(turns_at_once=1)),
-    "scripted": lambda: ScriptedTranscriber(ScriptedEarSettings(script=["", "four words are said", "yes"])),
+# Each makes an ear that is not started, with what it needs around it: a vendor's, its fake in tests/fakes.
+EARS: dict[str, Callable[[], AbstractAsyncContextManager[Transcriber]]] = {
+    "pocketsphinx": lambda: nullcontext(PocketsphinxTranscriber(PocketsphinxSettings(turns_at_once=1))),
+    "scripted": lambda: nullcontext(
+        ScriptedTranscriber(ScriptedEarSettings(script=["", "four words are said", "yes"]))
+    ),
 }
 SILENT, SPOKEN = 1, 2
 
 
 @pytest.fixture(params=list(EARS))
 async def ear(request: pytest.FixtureRequest) -> AsyncIterator[Transcriber]:
-    made = EARS[request.param]()
-    await made.start()
-    yield made
-    await made.stop()
+    async with EARS[request.param]() as made:
+        await made.start()
+        yield made
+        await made.stop()
 
 
 def hum(milliseconds: int, rate: int = 8000) -> Samples:

@@ -3,7 +3,7 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
@@ -35,6 +35,8 @@ def missing(shown: dict[str, Any], section: type[BaseModel], path: str = "") -> 
             found.append(path + key)
         elif below is not None:
             values = shown[key] if isinstance(shown[key], list) else [shown[key]]
+            if get_origin(field.annotation) is dict:
+                values = list(shown[key].values())
             merged = {setting: value for each in values for setting, value in each.items()}
             found += missing(merged, below, f"{path}{key}.")
     return found

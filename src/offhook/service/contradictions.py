@@ -6,14 +6,14 @@
 from collections.abc import Iterator
 
 from offhook.service import tls_contradictions
-from offhook.service.engine_names import engine_named
 from offhook.service.flow_book import comparable
 from offhook.service.media_stream_settings import contradictions as of_media_streams
 from offhook.service.media_stream_settings import doubts as doubts_about_media_streams
 from offhook.service.outbound_mistakes import contradictions as of_outbound_calls
 from offhook.service.outbound_mistakes import doubts as about_outbound_calls
 from offhook.service.setting_mistakes import SettingMistake
-from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Flow, Settings
+from offhook.service.settings import Flow, Settings
+from offhook.service.speech_mistakes import contradictions as of_speech
 
 
 def contradictions(settings: Settings) -> Iterator[SettingMistake]:
@@ -27,23 +27,7 @@ def contradictions(settings: Settings) -> Iterator[SettingMistake]:
     yield from _numbers_taken_twice(settings.flows)
     for flow in settings.flows:
         yield from _unreadable_numbers(flow)
-        engines = [("transcriber", flow.speech.transcriber, TRANSCRIBERS)]
-        engines += [("synthesizer", name, SYNTHESIZERS) for name in flow.speech.synthesizer]
-        for key, name, known in engines:
-            if engine_named(settings.speech, name, known) is None:
-                yield SettingMistake(
-                    f"flow[{flow.id}].speech.{key}",
-                    f"There is no {key} '{name}' here.",
-                    f"Here are: {', '.join(known)}. Or map it in [speech.aliases].",
-                )
-    for name, engines_of_alias in settings.speech.aliases.items():
-        for engine in engines_of_alias:
-            if engine_named(settings.speech, engine, (*TRANSCRIBERS, *SYNTHESIZERS)) is None:
-                yield SettingMistake(
-                    f"speech.aliases.{name}",
-                    f"There is no engine '{engine}' here.",
-                    f"Here are: {', '.join(dict.fromkeys((*TRANSCRIBERS, *SYNTHESIZERS)))}.",
-                )
+    yield from of_speech(settings)
 
 
 def doubts(settings: Settings) -> Iterator[SettingMistake]:

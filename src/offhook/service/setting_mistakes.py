@@ -14,7 +14,7 @@ from offhook.errors import SettingsInvalid
 from offhook.service.settings import Settings
 
 Place: TypeAlias = tuple[str | int, ...]
-SECRET_KEYS = frozenset({"keys", "password", "token", "signing_secret", "signing_key", "stream_key", "rest_key"})
+SECRET_KEYS = frozenset({"key", "keys", "password", "token", "signing_secret", "signing_key", "stream_key", "rest_key"})
 COMMAND_LINE: Final = "the command line"
 # What the options of `offhook demo`, `dev` and `call` set.
 _OPTIONS: Final = {
@@ -192,27 +192,29 @@ def _about(place: Place) -> str:
 
 
 def _field_at(place: Place) -> Any:
+    return _walked(place)[1]
+
+
+def _known_beside(place: Place) -> list[str]:
+    return list(keys_of(_walked(place[:-1])[0]))
+
+
+def _walked(place: Place) -> tuple[type[BaseModel], Any]:
+    """The section that this place leads to, and the last key on the way. A section that the operator names
+    (`speech.openai.mine`) is what its dict holds."""
     model: type[BaseModel] = Settings
     field: Any = None
+    names_follow = False
     for step in place:
-        if isinstance(step, int):
+        if isinstance(step, int) or names_follow:
+            names_follow = False
             continue
         field = keys_of(model).get(step)
         inner = None if field is None else _model_in(field.annotation)
         if inner is None:
-            return field
-        model = inner
-    return field
-
-
-def _known_beside(place: Place) -> list[str]:
-    model: type[BaseModel] = Settings
-    for step in place[:-1]:
-        if isinstance(step, str):
-            inner = _model_in(keys_of(model)[step].annotation)
-            assert inner is not None, "only a section forbids keys"
-            model = inner
-    return list(keys_of(model))
+            break
+        model, names_follow = inner, get_origin(field.annotation) is dict
+    return model, field
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

@@ -5,7 +5,7 @@ that limits something names the metric that shows how near the limit is.
 """
 
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -29,11 +29,9 @@ from offhook.service.setting_types import (
     checked_own_host,
     checked_transfer_target,
 )
+from offhook.service.speech_settings import Speech
 from offhook.service.trunk_settings import Trunk
 from offhook.service.user_settings import User
-
-TRANSCRIBERS: Final = ("pocketsphinx", "scripted")
-SYNTHESIZERS: Final = ("espeak", "scripted")
 
 AppUrl: TypeAlias = Annotated[str, AfterValidator(checked_app_url)]
 Number: TypeAlias = Annotated[str, AfterValidator(checked_number)]
@@ -88,34 +86,6 @@ class Sip(Section):
     dns_servers: Listed[Annotated[HostPort, BeforeValidator(as_dns_server)]] = ()
     """DNS servers that trunks are looked up at (NAPTR, SRV, addresses), `address` or `address:port`. None: those of the
     machine."""
-
-
-class ScriptedSpeech(Section):
-    """The engines named `scripted`, which take as long as a vendor's would: to put an app under load without paying for
-    speech. The voice speaks in tones; the ear hears what is written here, whatever callers say."""
-
-    first_audio_ms: int = Field(default=0, ge=0, le=10000)
-    """How long the voice takes to its first sound; the rest is there at once. Speech that it made before comes from the
-    cache."""
-    word_every_ms: int = Field(default=300, ge=20, le=5000)
-    """How much of a caller's audio gives a word more."""
-    final_words_ms: int = Field(default=0, ge=0, le=10000)
-    """How long after the end of a turn its final words come."""
-    script: Listed[str] = ()
-    """What is heard in the turns 1, 2, … of every call. Turns beyond it have no words."""
-
-
-class Speech(Section):
-    """Ears and voices, shared by all flows."""
-
-    recogniser_workers: int = Field(default=1, ge=1, le=64)
-    """Processes of the embedded recogniser. One takes about one core while somebody speaks."""
-    cache_mb: int = limit(64, metric="offhook_speech_cache_bytes", ge=0, le=4096)
-    """Memory for speech that was made before and is said again at once: 24 s of the embedded voice a megabyte. What
-    was not said for the longest time makes room."""
-    aliases: dict[str, Listed[str]] = Field(default_factory=dict)
-    """Names that apps ask for, mapped to engines of this service: `azure = ["espeak", "pocketsphinx"]`."""
-    scripted: ScriptedSpeech = ScriptedSpeech()
 
 
 class Logging(Section):

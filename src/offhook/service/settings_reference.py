@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel
@@ -47,7 +47,8 @@ def _section(model: type[BaseModel], path: str) -> Iterator[str]:
         if inner is None:
             rows.append(f"| `{name}` | {_default(field)} | {_about(field)} |\n")
         else:
-            below.append((inner, f"{path}.{name}" if path else name))
+            named = ".<name>" if get_origin(field.annotation) is dict else ""
+            below.append((inner, f"{path}.{name}{named}" if path else name))
     if rows:
         brackets = f"[[{path}]]" if path in {"flow", "trunk", "user", "media_stream.account"} else f"[{path}]"
         yield f"\n## {brackets}\n\n{(model.__doc__ or '').strip()}\n\n"
@@ -62,6 +63,7 @@ def _limits(model: type[BaseModel], path: str) -> Iterator[str]:
         place = f"{path}.{name}" if path else name
         inner = _model_in(field.annotation)
         if inner is not None:
+            place += ".<name>" if get_origin(field.annotation) is dict else ""
             yield from _limits(inner, place)
             continue
         lowest = next((m.ge for m in field.metadata if isinstance(m, Ge)), None)

@@ -1,4 +1,4 @@
-"""The house, put together: the only place where concrete classes are chosen.
+"""The house, put together. Concrete classes are chosen here, and those of ears and voices in `speech_engines`.
 
 `open_house` gives a house that is running: media process, engines, flows, register. Commands add listeners and decide
 how long.
@@ -25,35 +25,25 @@ from offhook.calls.flow import CallOfFlow, Flow
 from offhook.calls.heartbeat import Heartbeat
 from offhook.calls.media_link import MediaLink, ProcessMediaLink
 from offhook.calls.placed_leg import WayOut
-from offhook.errors import OffhookError
 from offhook.media.messages import Codec
 from offhook.protocol.session import Session
-from offhook.protocol.speech_options import same_name
 from offhook.service.allowed_sources import networks_of_trunks
 from offhook.service.call_log_keeper import CallLogKeeper
 from offhook.service.codecs_by_load import CodecsByLoad
 from offhook.service.dial_plan import DialPlan
-from offhook.service.embedded_engines import EMBEDDED_EAR, EMBEDDED_VOICE, say_what_is_embedded
-from offhook.service.engine_names import engine_named
 from offhook.service.flow_book import FlowBook, FlowFound
 from offhook.service.flow_terms import call_settings
 from offhook.service.log_places import NoLogs, open_logs
 from offhook.service.prompt_fetch import PromptFetch
 from offhook.service.setting_types import SipDomain
-from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Limits, Settings, Sip, Speech
 from offhook.service.settings import Flow as FlowSettings
+from offhook.service.settings import Limits, Settings, Sip
 from offhook.service.sip_servers import own_certificate
+from offhook.service.speech_engines import EarsOfFlow, Engines, start_engines, transcribers_known, voice_of
+from offhook.service.speech_settings import Speech
 from offhook.service.spoken_codecs import spoken_codecs
 from offhook.service.trunk_settings import Trunk
 from offhook.service.while_it_rings import while_it_rings
-from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
-from offhook.speech.synthesizer import Synthesizer
-from offhook.speech.synthesizer_chain import SynthesizerChain
-from offhook.speech.synthesizers.espeak import EspeakSynthesizer
-from offhook.speech.synthesizers.scripted import ScriptedSynthesizer, ScriptedVoiceSettings
-from offhook.speech.transcriber import Transcriber
-from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
-from offhook.speech.transcribers.scripted import ScriptedEarSettings, ScriptedTranscriber
 from offhook.transports.call_leg import Listener
 from offhook.transports.media_stream.listener import MediaStreamListener
 from offhook.transports.media_stream.settings import StreamAccount, StreamSettings
@@ -68,15 +58,6 @@ from offhook.transports.sip.user import User as SipUser
 logger = structlog.get_logger()
 
 OpenApp: TypeAlias = Callable[[str, str | None, asyncio.TaskGroup], AppLink]
-
-
-@dataclass(frozen=True, slots=True)
-class Engines:
-    """Every engine of this service that could be started, by name; and where finished speech is kept."""
-
-    voices: Mapping[str, Synthesizer]
-    ears: Mapping[str, Transcriber]
-    cache: SpeechCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +107,7 @@ async def open_house(
         link: MediaLink = _media_process(settings) if by_hand is None else by_hand.link
         await link.start()
         stack.push_async_callback(link.end)
-        engines = await _start_engines(settings, stack, None if by_hand is None else by_hand.words)
+        engines = await start_engines(settings, stack, None if by_hand is None else by_hand.words)
         client = await stack.enter_async_context(open_client())
         prompts = await stack.enter_async_context(PromptFetch(settings.limits.prompt_networks))
         logs, keeper = open_logs(settings.storage.call_logs, settings.storage.keep_days, stack)
@@ -273,9 +254,6 @@ def _account(trunk: Trunk, registrar: SipDomain) -> Account:
     )
 
 
-# A character of speech; what rehearsals count with.
-AS_FAST_AS_PEOPLE_MS: Final = 67
-
 # A caller who is transferred has a row, and so has the one he talks to; rows that nobody uses cost next to nothing.
 LEGS_A_CALL: Final = 2
 
@@ -298,74 +276,6 @@ def _media_host(settings: Settings) -> str:
     return hosts.pop() if len(hosts) == 1 else "0.0.0.0" if hosts else "127.0.0.1"  # noqa: S104
 
 
-# --- engines
-
-
-async def _start_engines(
-    settings: Settings, stack: AsyncExitStack, words: Sequence[str | None] | None = None
-) -> Engines:
-    """Start every engine, or with `words` the scripted ones alone; one that fails is left out and said so. Raises its
-    OffhookError when a flow needs just that one."""
-    failures: dict[str, OffhookError] = {}
-    cache, scripted = SpeechCache(settings.speech.cache_mb << 20), settings.speech.scripted
-    made_voices: list[Synthesizer] = [
-        CachedSynthesizer(EspeakSynthesizer(), cache),
-        CachedSynthesizer(ScriptedSynthesizer(ScriptedVoiceSettings(first_audio_ms=scripted.first_audio_ms)), cache),
-    ]
-    made_ears: list[Transcriber] = [
-        PocketsphinxTranscriber(PocketsphinxSettings(workers=settings.speech.recogniser_workers)),
-        ScriptedTranscriber(ScriptedEarSettings(scripted.script, scripted.word_every_ms, scripted.final_words_ms)),
-    ]
-    if words is not None:
-        made_voices = [ScriptedSynthesizer(ScriptedVoiceSettings(ms_per_character=AS_FAST_AS_PEOPLE_MS))]
-        made_ears = [ScriptedTranscriber(ScriptedEarSettings(words))]
-    voices = {voice.name: voice for voice in made_voices if await _started(voice, stack, failures)}
-    ears = {ear.name: ear for ear in made_ears if await _started(ear, stack, failures)}
-    for flow in settings.flows:
-        ear = engine_named(settings.speech, flow.speech.transcriber, TRANSCRIBERS)
-        if ear in failures:
-            raise failures[ear]
-        order = [engine_named(settings.speech, name, SYNTHESIZERS) for name in _order(flow)]
-        if all(name in failures for name in order):
-            raise failures[EMBEDDED_VOICE]
-    for name, failure in failures.items():
-        logger.warning("engine_not_started", engine=name, why=failure.message, remedy=failure.remedy)
-    say_what_is_embedded(settings)
-    return Engines(voices, ears, cache)
-
-
-async def _started(engine: Synthesizer | Transcriber, stack: AsyncExitStack, failures: dict[str, OffhookError]) -> bool:
-    try:
-        await engine.start()
-    except OffhookError as error:
-        failures[engine.name] = error
-        return False
-    stack.push_async_callback(engine.stop)
-    return True
-
-
-def _order(flow: FlowSettings) -> list[str]:
-    """The flow's voices; the embedded one ends every chain (D10)."""
-    order = list(flow.speech.synthesizer)
-    return order if EMBEDDED_VOICE in {same_name(name) for name in order} else [*order, EMBEDDED_VOICE]
-
-
-class _Ears:
-    """The ears that a flow may use, by the names of the contract."""
-
-    def __init__(self, speech: Speech, own: str, ears: Mapping[str, Transcriber]) -> None:
-        self._speech: Final = speech
-        self._ears: Final = ears
-        self._own: Final = ears[engine_named(speech, own, TRANSCRIBERS) or EMBEDDED_EAR]
-
-    def named(self, provider: str | None) -> Transcriber:
-        return (self._find(provider) if provider is not None else None) or self._own
-
-    def _find(self, name: str) -> Transcriber | None:
-        found = engine_named(self._speech, name, tuple(self._ears))
-        return None if found is None else self._ears[found]
-
-
 # --- flows
 
 
@@ -375,14 +285,8 @@ def _flow(flow: FlowSettings, speech: Speech, *, engines: Engines, open_app: Ope
         account_id=flow.account_id,
         settings=partial(call_settings, flow),
         open_app=open_app,
-        voice=SynthesizerChain(
-            list(engines.voices.values()),
-            _order(flow),
-            aliases=speech.aliases,
-            language=flow.speech.language,
-            voice=flow.speech.voice,
-        ),
-        ears=_Ears(speech, flow.speech.transcriber, engines.ears),
+        voice=voice_of(flow, speech, engines),
+        ears=EarsOfFlow(speech, flow.speech.transcriber, engines.ears),
         fetch=prompts.fetch,
         while_it_rings=while_it_rings(flow),
         ring_seconds=flow.ring_seconds,
@@ -398,7 +302,7 @@ def _open_app(
     tasks: asyncio.TaskGroup,
 ) -> AppLink:
     address = url or flow.app
-    transcribers = {EMBEDDED_EAR, "scripted", *speech.aliases}
+    transcribers = transcribers_known(speech)
     if address.startswith(("ws://", "wss://")):
         return WebSocketLink(
             address,

@@ -19,11 +19,22 @@ class SpeechRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class SpokenMark:
+    """The first `characters` of the request's text have been said when `at_sample` samples of this chunk have been
+    played."""
+
+    characters: int
+    at_sample: int
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechChunk:
-    """A piece of speech, mono int16 at `rate` Hz."""
+    """A piece of speech, mono int16 at `rate` Hz; `spoken`, in order, where an engine knows what it has said by when.
+    Characters are those of `SpeechRequest.text`; of SSML, those of its text (`ssml.text_of`)."""
 
     samples: Samples
     rate: int
+    spoken: tuple[SpokenMark, ...] = ()
 
 
 class Synthesizer(Protocol):
@@ -32,7 +43,8 @@ class Synthesizer(Protocol):
     name: str
 
     async def start(self) -> None:
-        """Start the engine's process or check its key. Raises ProviderFailed with a remedy."""
+        """Start the engine's process, load its models. Raises ProviderFailed with a remedy. A vendor's engine asks
+        nothing of the vendor here (see `VendorEngine`): the service starts whether or not the vendor is there."""
 
     def speak(self, request: SpeechRequest) -> AsyncIterator[SpeechChunk]:
         """Speech, streamed as it is made, first chunk as early as possible. Closing the iterator (an async

@@ -23,22 +23,35 @@ class TranscriptionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TimedWord:
+    """A word and when it was said, in ms since the turn's audio began; `confidence` from 0 to 1."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WordsHeard:
-    """The whole text of a turn so far; `final` once a turn, last."""
+    """The whole text of a turn so far; `final` once a turn, last. `language` (BCP-47), `confidence` (0 to 1) and
+    `words` where an engine gives them."""
 
     turn: int
     text: str
     final: bool
     language: str | None = None
     confidence: float | None = None
+    words: tuple[TimedWord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class EarFailed:
-    """Nothing more will come for this turn."""
+    """Nothing more will come for this turn. `code` is one of `provider_trouble`, where a vendor failed."""
 
     turn: int
     reason: str
+    code: str = "provider_failed"
 
 
 Heard: TypeAlias = WordsHeard | EarFailed
@@ -70,7 +83,8 @@ class Transcriber(Protocol):
     name: str
 
     async def start(self) -> None:
-        """Load models, start workers. Raises ProviderFailed with a remedy."""
+        """Load models, start workers. Raises ProviderFailed with a remedy. A vendor's engine asks nothing of the vendor
+        here (see `VendorEngine`): the service starts whether or not the vendor is there."""
 
     def open(self, settings: TranscriptionSettings) -> TranscriberStream:
         """An ear for one call (again after `configure_transcription`)."""

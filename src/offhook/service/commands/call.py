@@ -12,12 +12,12 @@ from offhook.service.app_process import RunningApp, answers, running_app
 from offhook.service.commands.call_lines import CallLines
 from offhook.service.commands.options import CallOptions
 from offhook.service.commands.terminal import Terminal
-from offhook.service.embedded_engines import EMBEDDED_VOICE
 from offhook.service.event_loop import run_in_loop
 from offhook.service.log_setup import set_up
 from offhook.service.practice_target import PracticeRoutes, PracticeTarget
 from offhook.service.settings import Logging, Settings
 from offhook.service.settings_file import from_tree
+from offhook.service.speech_settings import EMBEDDED_VOICE
 from offhook.service.spoken_call import Keep, SpokenTexts, place_call
 from offhook.service.wiring import open_house
 from offhook.transports.simulator.listener import SimulatorListener

@@ -26,7 +26,7 @@ from offhook.service.http_server import bound
 from offhook.service.media_stream_settings import MediaStreamAccount
 from offhook.service.outbound_mistakes import doubts as about_outbound_calls
 from offhook.service.setting_types import HostPort, SipDomain
-from offhook.service.settings import SYNTHESIZERS, TRANSCRIBERS, Flow, Settings, Sip
+from offhook.service.settings import Flow, Settings, Sip
 from offhook.service.settings_file import load
 from offhook.service.sip_servers import own_certificate, servers_of
 from offhook.service.spoken_codecs import without_library
@@ -174,11 +174,11 @@ def _streams_of(account: MediaStreamAccount) -> str:
 
 
 def _engines(settings: Settings, flow: Flow) -> Iterable[tuple[str, Callable[[], str]]]:
-    ear = engine_named(settings.speech, flow.speech.transcriber, TRANSCRIBERS)
+    ear = engine_named(settings.speech, flow.speech.transcriber, settings.speech.transcribers)
     if ear is not None:
         yield "speech.transcriber", partial(_engine, ear)
     for name in flow.speech.synthesizer:
-        voice = engine_named(settings.speech, name, SYNTHESIZERS)
+        voice = engine_named(settings.speech, name, settings.speech.synthesizers)
         if voice is not None:
             yield "speech.synthesizer", partial(_engine, voice)
 

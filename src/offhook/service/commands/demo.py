@@ -13,13 +13,13 @@ from offhook.service.commands.dev import dev_settings, how_to_call
 from offhook.service.commands.options import DemoOptions
 from offhook.service.commands.taken_places import http_refused, sip_refused
 from offhook.service.commands.terminal import Terminal
-from offhook.service.embedded_engines import EMBEDDED_VOICE
 from offhook.service.event_loop import run_in_loop
 from offhook.service.log_setup import set_up
 from offhook.service.practice_target import PracticeRoutes, PracticeTarget
 from offhook.service.serving import serve
 from offhook.service.setting_types import HostPort
 from offhook.service.settings import Logging, Settings, Storage
+from offhook.service.speech_settings import EMBEDDED_VOICE
 from offhook.service.spoken_call import Keep, SpokenTexts, place_call
 from offhook.service.wiring import House, open_house, sip_listeners
 from offhook.transports.call_leg import Listener

@@ -5,13 +5,13 @@ from offhook.service.commands.call_lines import CallLines
 from offhook.service.commands.options import DevOptions
 from offhook.service.commands.taken_places import http_refused, sip_refused
 from offhook.service.commands.terminal import Terminal
-from offhook.service.embedded_engines import EMBEDDED_VOICE
 from offhook.service.event_loop import run_in_loop
 from offhook.service.log_setup import set_up
 from offhook.service.practice_target import PracticeRoutes, PracticeTarget
 from offhook.service.serving import serve
 from offhook.service.settings import Logging, Settings
 from offhook.service.settings_file import from_tree
+from offhook.service.speech_settings import EMBEDDED_VOICE
 from offhook.service.wiring import listeners, open_house
 
 

@@ -1,0 +1,142 @@
+"""Every ear and voice of this service, made from the settings and started; and which of them a flow uses.
+
+One of the two places where concrete classes are chosen (the other is `wiring`). To add an engine: its section in
+`speech_settings`, and a line in `made_ears` or `made_voices`.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+import structlog
+
+from offhook.errors import OffhookError
+from offhook.protocol.speech_options import same_name
+from offhook.service.embedded_engines import say_what_is_embedded
+from offhook.service.engine_names import aliases, engine_named
+from offhook.service.settings import Flow, Settings
+from offhook.service.speech_settings import EMBEDDED_EAR, EMBEDDED_VOICE, Speech
+from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
+from offhook.speech.synthesizer import Synthesizer
+from offhook.speech.synthesizer_chain import SynthesizerChain
+from offhook.speech.synthesizers.espeak import EspeakSynthesizer
+from offhook.speech.synthesizers.scripted import ScriptedSynthesizer, ScriptedVoiceSettings
+from offhook.speech.transcriber import Transcriber
+from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
+from offhook.speech.transcribers.scripted import ScriptedEarSettings, ScriptedTranscriber
+from offhook.speech.vendor_client import open_vendor_client
+
+logger = structlog.get_logger()
+
+# A character of speech; what rehearsals count with.
+AS_FAST_AS_PEOPLE_MS: Final = 67
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Every engine of this service that could be started, by name; and where finished speech is kept."""
+
+    voices: Mapping[str, Synthesizer]
+    ears: Mapping[str, Transcriber]
+    cache: SpeechCache
+
+
+def made_ears(speech: Speech, client: aiohttp.ClientSession) -> list[Transcriber]:
+    """The ears that these settings give, not started: those of `speech.transcribers`. `client` is for vendors."""
+    scripted = speech.scripted
+    ears: list[Transcriber] = [
+        PocketsphinxTranscriber(PocketsphinxSettings(workers=speech.recogniser_workers)),
+        ScriptedTranscriber(ScriptedEarSettings(scripted.script, scripted.word_every_ms, scripted.final_words_ms)),
+    ]
+    del client
+    return ears
+
+
+def made_voices(speech: Speech, client: aiohttp.ClientSession, cache: SpeechCache) -> list[Synthesizer]:
+    """The voices that these settings give, not started, each with the cache before it: those of `speech.synthesizers`.
+    `client` is for vendors."""
+    voices: list[Synthesizer] = [
+        EspeakSynthesizer(),
+        ScriptedSynthesizer(ScriptedVoiceSettings(first_audio_ms=speech.scripted.first_audio_ms)),
+    ]
+    del client
+    return [CachedSynthesizer(voice, cache) for voice in voices]
+
+
+async def start_engines(
+    settings: Settings, stack: AsyncExitStack, words: Sequence[str | None] | None = None
+) -> Engines:
+    """Start every engine, or with `words` the scripted ones alone, until `stack` ends; one that fails is left out and
+    said so. Raises its OffhookError when a flow needs just that one."""
+    speech = settings.speech
+    failures: dict[str, OffhookError] = {}
+    cache = SpeechCache(speech.cache_mb << 20)
+    client = await stack.enter_async_context(open_vendor_client())
+    all_voices, all_ears = made_voices(speech, client, cache), made_ears(speech, client)
+    if words is not None:
+        all_voices = [ScriptedSynthesizer(ScriptedVoiceSettings(ms_per_character=AS_FAST_AS_PEOPLE_MS))]
+        all_ears = [ScriptedTranscriber(ScriptedEarSettings(words))]
+    voices = {voice.name: voice for voice in all_voices if await _started(voice, stack, failures)}
+    ears = {ear.name: ear for ear in all_ears if await _started(ear, stack, failures)}
+    for flow in settings.flows:
+        ear = engine_named(speech, flow.speech.transcriber, speech.transcribers)
+        if ear in failures:
+            raise failures[ear]
+        order = [engine_named(speech, name, speech.synthesizers) for name in _order(flow)]
+        if all(name in failures for name in order):
+            raise failures[EMBEDDED_VOICE]
+    for name, failure in failures.items():
+        logger.warning("engine_not_started", engine=name, why=failure.message, remedy=failure.remedy)
+    say_what_is_embedded(settings)
+    return Engines(voices, ears, cache)
+
+
+async def _started(engine: Synthesizer | Transcriber, stack: AsyncExitStack, failures: dict[str, OffhookError]) -> bool:
+    try:
+        await engine.start()
+    except OffhookError as error:
+        failures[engine.name] = error
+        return False
+    stack.push_async_callback(engine.stop)
+    return True
+
+
+def _order(flow: Flow) -> list[str]:
+    """The flow's voices; the embedded one ends every chain (D10)."""
+    order = list(flow.speech.synthesizer)
+    return order if EMBEDDED_VOICE in {same_name(name) for name in order} else [*order, EMBEDDED_VOICE]
+
+
+def voice_of(flow: Flow, speech: Speech, engines: Engines) -> SynthesizerChain:
+    """What a flow speaks with."""
+    return SynthesizerChain(
+        list(engines.voices.values()),
+        _order(flow),
+        aliases=aliases(speech),
+        language=flow.speech.language,
+        voice=flow.speech.voice,
+    )
+
+
+class EarsOfFlow:
+    """The ears that a flow may use, by the names of the contract. `own` is the flow's."""
+
+    def __init__(self, speech: Speech, own: str, ears: Mapping[str, Transcriber]) -> None:
+        self._speech: Final = speech
+        self._ears: Final = ears
+        self._own: Final = ears[engine_named(speech, own, speech.transcribers) or EMBEDDED_EAR]
+
+    def named(self, provider: str | None) -> Transcriber:
+        """The engine of this name (D13), the flow's own for None or an unknown name."""
+        return (self._find(provider) if provider is not None else None) or self._own
+
+    def _find(self, name: str) -> Transcriber | None:
+        found = engine_named(self._speech, name, tuple(self._ears))
+        return None if found is None else self._ears[found]
+
+
+def transcribers_known(speech: Speech) -> set[str]:
+    """What apps may name as a transcriber beside the names of the public service."""
+    return {*speech.transcribers, *aliases(speech)}

@@ -1,0 +1,87 @@
+"""The settings of ears and voices. An engine exists when its section is set; the embedded ones and `scripted` always.
+
+A vendor is one subclass of `EngineSection` and one field of `Speech`: the field's name is the engine's. Of servers that
+the operator names there is a dict, whose keys are the names. What is made of them: `speech_engines`.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from pydantic import Field
+
+from offhook.service.setting_section import Section, limit
+from offhook.service.setting_types import Listed
+
+EMBEDDED_EAR: Final = "pocketsphinx"
+EMBEDDED_VOICE: Final = "espeak"
+SCRIPTED: Final = "scripted"
+
+
+class EngineSection(Section):
+    """An engine that is there when its section is. Its class says whether it hears, speaks, or both; where the settings
+    decide, it overrides the properties. Keys and tokens are `Field(repr=False)` and named `key`."""
+
+    @property
+    def hears(self) -> bool:
+        """Whether it is an ear."""
+        return False
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it is a voice."""
+        return False
+
+
+class ScriptedSpeech(Section):
+    """The engines named `scripted`, which take as long as a vendor's would: to put an app under load without paying for
+    speech. The voice speaks in tones; the ear hears what is written here, whatever callers say."""
+
+    first_audio_ms: int = Field(default=0, ge=0, le=10000)
+    """How long the voice takes to its first sound; the rest is there at once. Speech that it made before comes from the
+    cache."""
+    word_every_ms: int = Field(default=300, ge=20, le=5000)
+    """How much of a caller's audio gives a word more."""
+    final_words_ms: int = Field(default=0, ge=0, le=10000)
+    """How long after the end of a turn its final words come."""
+    script: Listed[str] = ()
+    """What is heard in the turns 1, 2, … of every call. Turns beyond it have no words."""
+
+
+class Speech(Section):
+    """Ears and voices, shared by all flows."""
+
+    recogniser_workers: int = Field(default=1, ge=1, le=64)
+    """Processes of the embedded recogniser. One takes about one core while somebody speaks."""
+    cache_mb: int = limit(64, metric="offhook_speech_cache_bytes", ge=0, le=4096)
+    """Memory for speech that was made before and is said again at once: 24 s of the embedded voice a megabyte. What
+    was not said for the longest time makes room."""
+    aliases: dict[str, Listed[str]] = Field(default_factory=dict)
+    """Names that apps ask for, mapped to engines of this service: `azure = ["espeak", "pocketsphinx"]`. `SIPGATE_QWEN`
+    and `SIPGATE_PARAKEET` are the engines `qwen` and `parakeet`, where these are set and nothing else is said here."""
+    scripted: ScriptedSpeech = ScriptedSpeech()
+
+    @property
+    def transcribers(self) -> tuple[str, ...]:
+        """The names of the ears that these settings give."""
+        return (EMBEDDED_EAR, SCRIPTED, *(name for name, section in self.engines() if section.hears))
+
+    @property
+    def synthesizers(self) -> tuple[str, ...]:
+        """The names of the voices that these settings give."""
+        return (EMBEDDED_VOICE, SCRIPTED, *(name for name, section in self.engines() if section.speaks))
+
+    def engines(self) -> Iterator[tuple[str, EngineSection]]:
+        """The sections that are set, by the names of their engines."""
+        for place, section in self.engine_places():
+            yield place.rpartition(".")[2], section
+
+    def engine_places(self) -> Iterator[tuple[str, EngineSection]]:
+        """The same, by their places below `speech`: `deepgram`, `openai.qwen`."""
+        for field in type(self).model_fields:
+            match getattr(self, field):
+                case EngineSection() as section:
+                    yield field, section
+                case dict() as several:
+                    for name, section in several.items():
+                        if isinstance(section, EngineSection):
+                            yield f"{field}.{name}", section
