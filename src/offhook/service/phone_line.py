@@ -20,9 +20,9 @@ from offhook.errors import OffhookError
 from offhook.protocol.session import Session
 from offhook.sdk.assistant import Assistant
 from offhook.service.assistant_link import AssistantLink
-from offhook.service.embedded_engines import EMBEDDED_EAR, EMBEDDED_VOICE
 from offhook.service.practice_target import PracticeRoutes
 from offhook.service.settings_file import from_tree
+from offhook.service.speech_settings import EMBEDDED_EAR, EMBEDDED_VOICE
 from offhook.service.spoken_call import SpokenTexts
 from offhook.service.wiring import ByHand, House, open_house
 from offhook.transports.simulator.callee import Reception
