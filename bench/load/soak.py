@@ -7,8 +7,9 @@ import numpy as np
 from bench.load.figures import slope
 from bench.load.runs import NODE, Run
 
-SETTLED: Final = 0.25
-"""The first quarter of the calls fills what is only filled once: caches, the allocator's pools."""
+SETTLED: Final = 0.5
+"""The first half of the calls fills what is only filled once: caches, the 10,000 names of ended calls that REST knows,
+the allocator's pools."""
 BLOCKS: Final = 30
 """Samples are taken together into so many means: those of one moment and the next are nearly the same, and would make
 the error look smaller than it is."""

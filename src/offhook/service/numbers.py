@@ -305,7 +305,7 @@ def _decoded(user: str) -> str:
 # --- numbering plans
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def _parsed(text: str, region: str | None) -> PhoneNumber | None:
     try:
         return phonenumbers.parse(text, region)
@@ -313,7 +313,7 @@ def _parsed(text: str, region: str | None) -> PhoneNumber | None:
         return None
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def _canonical(text: str, region: str | None) -> str | None:
     """E.164; None: it is none. Prefixes that do not belong into it are taken off until it stays as it is."""
     for _ in range(20):
