@@ -5,6 +5,7 @@ at once. The child is ended by `stop`, and ends by itself when the service proce
 """
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -13,9 +14,18 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
+from offhook.errors import ExtraMissing, ProviderFailed
 from offhook.speech.frames import Frame, FrameCorrupt, FrameReader, packed
 
 READ_BYTES: Final = 262_144
+
+
+def refusal_in(frame: Frame) -> ProviderFailed | ExtraMissing:
+    """What a CANNOT_START frame says."""
+    why = json.loads(frame.body)
+    if "extra" in why:
+        return ExtraMissing(why["message"], extra=why["extra"])
+    return ProviderFailed(why["message"], remedy=why["remedy"], retryable=False)
 
 
 class EngineProcess:

@@ -33,6 +33,16 @@ class Frame(NamedTuple):
     body: bytes
 
 
+class CannotStart(Exception):
+    """Why an engine's process cannot work, and what to do; or the `extra` that is missing for `message`."""
+
+    def __init__(self, message: str, *, remedy: str = "", extra: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.extra = extra
+
+
 class FrameCorrupt(Exception):
     """The bytes are no frames: the other side is broken and must be ended."""
 
@@ -98,6 +108,11 @@ class ServiceLink:
     def send_json(self, kind: int, number: int, body: object) -> None:
         """The same, with a JSON body."""
         self.send(kind, number, json.dumps(body).encode())
+
+    def refuse(self, why: CannotStart) -> None:
+        """Say CANNOT_START, and why."""
+        extra = {} if why.extra is None else {"extra": why.extra}
+        self.send_json(CANNOT_START, 0, {"message": why.message, "remedy": why.remedy} | extra)
 
     def _read(self, urgent: dict[int, set[int]]) -> None:
         reader = FrameReader()
