@@ -75,7 +75,10 @@ ROOMS: dict[str, Room] = {
         outside=("aiohttp", "numpy"),
         files={
             "espeak_process.py": ("espeakng_loader",),
+            "onnx_asr_process.py": ("onnx_asr", "onnxruntime"),
+            "sherpa_process.py": ("sherpa_onnx",),
             "sphinx_turn.py": ("pocketsphinx",),
+            "vosk_process.py": ("vosk",),
         },
     ),
     "transports": Room(

@@ -1,7 +1,10 @@
 """What every ear promises (`speech/transcriber.py`), over every implementation."""
 
+import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -15,12 +18,25 @@ from offhook.speech.transcriber import (
     TranscriptionSettings,
     WordsHeard,
 )
+from offhook.speech.transcribers.local_model import LocalEarSettings, LocalEngine, LocalTranscriber
 from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
 from offhook.speech.transcribers.scripted import ScriptedEarSettings, ScriptedTranscriber
+from tests.speech.tiny_models import STAND_INS, conformer_ctc, streaming_transducer, vosk_folder
+
+
+@asynccontextmanager
+async def local(engine: LocalEngine, make: Callable[[Path], Path]) -> AsyncIterator[Transcriber]:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(STAND_INS), prepend=os.pathsep)
+        yield LocalTranscriber(LocalEarSettings(engine, engine, make(Path(folder))))
+
 
 # Each makes an ear that is not started, with what it needs around it: a vendor's, its fake in tests/fakes.
 EARS: dict[str, Callable[[], AbstractAsyncContextManager[Transcriber]]] = {
     "pocketsphinx": lambda: nullcontext(PocketsphinxTranscriber(PocketsphinxSettings(turns_at_once=1))),
+    "sherpa-onnx": lambda: local("sherpa-onnx", streaming_transducer),
+    "onnx-asr": lambda: local("onnx-asr", conformer_ctc),
+    "vosk": lambda: local("vosk", vosk_folder),
     "scripted": lambda: nullcontext(
         ScriptedTranscriber(ScriptedEarSettings(script=["", "four words are said", "yes"]))
     ),

@@ -1,6 +1,7 @@
 """Which engines the settings give, and by which names they are found."""
 
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from pydantic import Field
 
@@ -38,7 +39,11 @@ async def test_what_is_made_has_the_names_that_the_settings_say() -> None:
         assert tuple(voice.name for voice in made_voices(speech, client, SpeechCache())) == speech.synthesizers
 
 
-EVERYTHING = ""
+EVERYTHING = """
+[speech.local.mine]
+engine = "sherpa-onnx"
+model = "small"
+"""
 """Every section of an engine, with as little as it needs."""
 
 
@@ -70,3 +75,10 @@ def test_an_alias_of_the_operator_goes_first() -> None:
 
     assert engine_named(speech, "SIPGATE_QWEN", speech.transcribers) == "pocketsphinx"
     assert aliases(speech) == {"sipgate_qwen": ("pocketsphinx",)}
+
+
+def test_a_model_by_its_name_is_where_models_are_put() -> None:
+    speech = loads(f'{EVERYTHING}\n[speech]\nmodels = "/var/models"', {}).speech
+
+    assert speech.folder_of(speech.local["mine"].model) == Path("/var/models/small")
+    assert speech.folder_of(Path("other/small")) == Path("other/small")

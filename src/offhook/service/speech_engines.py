@@ -24,6 +24,7 @@ from offhook.speech.synthesizer_chain import SynthesizerChain
 from offhook.speech.synthesizers.espeak import EspeakSynthesizer
 from offhook.speech.synthesizers.scripted import ScriptedSynthesizer, ScriptedVoiceSettings
 from offhook.speech.transcriber import Transcriber
+from offhook.speech.transcribers.local_model import LocalEarSettings, LocalTranscriber
 from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
 from offhook.speech.transcribers.scripted import ScriptedEarSettings, ScriptedTranscriber
 from offhook.speech.vendor_client import open_vendor_client
@@ -50,6 +51,12 @@ def made_ears(speech: Speech, client: aiohttp.ClientSession) -> list[Transcriber
         PocketsphinxTranscriber(PocketsphinxSettings(workers=speech.recogniser_workers)),
         ScriptedTranscriber(ScriptedEarSettings(scripted.script, scripted.word_every_ms, scripted.final_words_ms)),
     ]
+    ears += (
+        LocalTranscriber(
+            LocalEarSettings(name, local.engine, speech.folder_of(local.model), local.workers, local.threads)
+        )
+        for name, local in speech.local.items()
+    )
     del client
     return ears
 

@@ -5,7 +5,8 @@ the operator names there is a dict, whose keys are the names. What is made of th
 """
 
 from collections.abc import Iterator
-from typing import Final
+from pathlib import Path
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -47,6 +48,24 @@ class ScriptedSpeech(Section):
     """What is heard in the turns 1, 2, … of every call. Turns beyond it have no words."""
 
 
+class LocalModel(EngineSection):
+    """An ear with a model on this machine, in processes of its own: `[speech.local.<own name>]`."""
+
+    engine: Literal["sherpa-onnx", "onnx-asr", "vosk"]
+    """What runs it: `sherpa-onnx` (streaming transducers), `onnx-asr` (Parakeet, Whisper …) or `vosk`. Each is an
+    extra of that name: `sherpa`, `onnx-asr`, `vosk`."""
+    model: Path
+    """The folder of the model. A name alone is a folder of `speech.models`."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes, each with a model of its own; a caller's turn goes to the one with the fewest."""
+    threads: int = Field(default=1, ge=1, le=64)
+    """Threads of each process."""
+
+    @property
+    def hears(self) -> bool:
+        return True
+
+
 class Speech(Section):
     """Ears and voices, shared by all flows."""
 
@@ -59,6 +78,9 @@ class Speech(Section):
     """Names that apps ask for, mapped to engines of this service: `azure = ["espeak", "pocketsphinx"]`. `SIPGATE_QWEN`
     and `SIPGATE_PARAKEET` are the engines `qwen` and `parakeet`, where these are set and nothing else is said here."""
     scripted: ScriptedSpeech = ScriptedSpeech()
+    models: Path = Path("models")
+    """The folder of models."""
+    local: dict[str, LocalModel] = Field(default_factory=dict)
 
     @property
     def transcribers(self) -> tuple[str, ...]:
@@ -69,6 +91,10 @@ class Speech(Section):
     def synthesizers(self) -> tuple[str, ...]:
         """The names of the voices that these settings give."""
         return (EMBEDDED_VOICE, SCRIPTED, *(name for name, section in self.engines() if section.speaks))
+
+    def folder_of(self, model: Path) -> Path:
+        """Where a model is: a name alone is below `models`."""
+        return self.models / model if len(model.parts) == 1 else model
 
     def engines(self) -> Iterator[tuple[str, EngineSection]]:
         """The sections that are set, by the names of their engines."""

@@ -67,9 +67,11 @@ class TurnInHand(Protocol):
 
 
 class EarEngine(Protocol):
-    """A recogniser with its model loaded. `failures` are what its library raises for a turn that it cannot do."""
+    """A recogniser with its model loaded."""
 
-    failures: tuple[type[Exception], ...]
+    @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        """What its library raises for a turn that it cannot do."""
 
     def begin(self, wanted: TurnWanted) -> TurnInHand | None:
         """Take a turn on; None when it has its hands full: asked again when a turn is over."""
