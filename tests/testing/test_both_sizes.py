@@ -1,12 +1,15 @@
 """What can be asked of a call, and what a caller can do, is the same whatever the size of the call."""
 
+import base64
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
+import numpy as np
 import pytest
 
-from offhook import Assistant, Hangup, Speak, Transfer
+from offhook import Assistant, Hangup, MixAudio, Speak, Transfer
+from offhook.audio.wav import wav_bytes
 from offhook.protocol.actions import Action
 from offhook.protocol.events import DtmfReceived, SessionStart, UserInputTimeout, UserSpeak
 from offhook.testing import NotHappened, PhoneCall, Rehearsal
@@ -53,8 +56,13 @@ def kinds(call: PlayedCall) -> list[str]:
 
 
 @pytest.fixture(params=[Rehearsal, PhoneCall])
-def dial(request: pytest.FixtureRequest) -> Dial:
-    size: Dial = request.param
+def size(request: pytest.FixtureRequest) -> type[AnySize]:
+    chosen: type[AnySize] = request.param
+    return chosen
+
+
+@pytest.fixture
+def dial(size: type[AnySize]) -> Dial:
     return size
 
 
@@ -123,11 +131,41 @@ class TestEverySizeOfACall:
         """(contract D15)"""
         async with dial(desk()) as call:
             await call.says("somebody please")
+            assert call.is_transferring
             await call.transfer_is_answered()
             assert call.bridged
+            assert not call.is_transferring
+            await call.says("this is for the target")
+            assert kinds(call)[-1] == "user_speak", "while bridged no turn events are sent"
             await call.target_hangs_up()
             await call.listens()
             assert call.ended
+
+    async def test_a_call_that_the_flow_places(self, size: type[AnySize]) -> None:
+        """(contract D1)"""
+        app = Assistant(
+            on_session_start=lambda event: f"Is this {event.session.phone_number}?",
+            on_user_speak=lambda event: f"You said {event.text}",
+        )
+        async with size.to(app, "+4930123456") as call:
+            await call.says("yes it is")
+            await call.presses("1")
+            await call.listens()
+            assert call.heard == ["Is this +4930123456?", "You said yes it is"]
+            session = call.events[0].session
+            assert (session.direction, session.from_phone_number) == ("outbound", "+4921155660")
+
+    async def test_what_plays_in_the_background_is_known(self, dial: Dial) -> None:
+        loop = base64.b64encode(wav_bytes(np.zeros(1600, np.int16), 16000)).decode()
+        app = Assistant(
+            on_session_start=lambda event: [MixAudio(audio=loop), "Welcome"],
+            on_user_speak=lambda event: MixAudio(stop=True),
+        )
+        async with dial(app) as call:
+            await call.listens()
+            assert call.background
+            await call.says("quiet please")
+            assert not call.background
 
     async def test_what_did_not_happen_has_no_time_and_shows_the_call(self, dial: Dial) -> None:
         async with dial(desk()) as call:

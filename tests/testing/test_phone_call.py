@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from offhook import Assistant
+from offhook import Assistant, Hangup
 from offhook.protocol.events import SessionStart, UserSpeak
 from offhook.sdk.handlers import HandlerFailed
 from offhook.testing import CallStuck, PhoneCall
@@ -78,6 +78,21 @@ async def test_what_cannot_be_done_says_so(phone_call: Dial, assistant: Assistan
             await call.presses("1")
 
 
+async def test_a_call_that_was_left_stays_as_it_was(phone_call: Dial, assistant: Assistant) -> None:
+    async with phone_call(assistant) as call:
+        pass
+    assert not call.ended
+    assert "session_end" not in call.timeline
+    assert call.heard == ["Welcome to the desk of a rather large company"]
+
+
+async def test_who_is_not_listened_to_is_told_so(phone_call: Dial) -> None:
+    """Nobody recognises words in a call that the app has not connected with them."""
+    async with phone_call(Assistant(on_session_start=lambda event: Hangup())) as call:
+        with pytest.raises(CallStuck, match="the call is over"):
+            await call.says("hello")
+
+
 async def test_the_embedded_engines_hear_and_speak(phone_call: Dial) -> None:
     assistant = Assistant(on_session_start=lambda event: "Yes or no?", on_user_speak=lambda event: "Thank you")
     async with phone_call(assistant, engines="real") as call:
@@ -89,7 +104,7 @@ async def test_the_embedded_engines_hear_and_speak(phone_call: Dial) -> None:
 WITHOUT_THE_SERVICE = """
 import asyncio, sys
 sys.modules["numpy"] = None
-from offhook import Assistant
+from offhook import Assistant, Hangup
 from offhook.errors import ExtraMissing
 from offhook.testing import PhoneCall
 

@@ -9,13 +9,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Literal, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
 from offhook.app_links.app_link import AppLink
 from offhook.calls.call_log import CallWatcher
 from offhook.calls.heartbeat import Heartbeat, stopped
 from offhook.calls.media_link import InProcessMediaLink
+from offhook.calls.outbound import CallWish
 from offhook.errors import OffhookError
 from offhook.protocol.session import Session
 from offhook.sdk.assistant import Assistant
@@ -25,6 +23,7 @@ from offhook.service.settings_file import from_tree
 from offhook.service.speech_settings import EMBEDDED_EAR, EMBEDDED_VOICE
 from offhook.service.spoken_call import SpokenTexts
 from offhook.service.wiring import ByHand, House, open_house
+from offhook.transports.simulator.babble import babble
 from offhook.transports.simulator.callee import Reception
 from offhook.transports.simulator.caller import Caller
 from offhook.transports.simulator.dialled_leg import DialledLeg
@@ -33,30 +32,13 @@ from offhook.transports.simulator.listener import SimulatorListener
 from offhook.transports.simulator.steps import Press, Say, ready
 
 Engines: TypeAlias = Literal["scripted", "real"]
-Floats: TypeAlias = npt.NDArray[np.float32]
-Rows: TypeAlias = npt.NDArray[np.intp]
 
+FLOW: Final = "call"
 IDLE_TURNS: Final = 12
 """So many turns of the loop without anything under way, and nothing is."""
 LOOP_SAMPLES: Final = 1 << 22
-RATE: Final = 16000
-TONE_HZ: Final = 220
-TONE_LEVEL: Final = 8000
-LOUD: Final = 0.05
 _NEITHER: Final = Reception(answers_after_ms=None)
 """It rings until the test says what becomes of it."""
-
-
-class LoudnessDetector:
-    """Takes for voice whatever is loud (`Detector`): the tones that a caller of scripted engines speaks in."""
-
-    def probabilities(self, chunks: Floats, rows: Rows) -> Floats:
-        """0.9 for a loud chunk, 0.1 for another one."""
-        del rows
-        return np.where(np.abs(chunks).mean(axis=1) > LOUD, np.float32(0.9), np.float32(0.1))
-
-    def reset(self, rows: Rows) -> None:
-        """Nothing is remembered."""
 
 
 class WordsOfTheTurn(Sequence[str | None]):
@@ -103,8 +85,17 @@ class PhoneLine:
         return self._house.heart.ms
 
     async def dial(self, called: str, caller: str | None) -> None:
-        """Place the call."""
+        """The caller places the call."""
         self._caller = await self._simulator.call(called=called, caller=caller, record=False)
+        await self.settle()
+
+    async def be_called(self, number: str) -> None:
+        """The house calls this number, and who is there answers: the caller, in all that follows."""
+        placed = self._house.register.place(CallWish(FLOW, number))
+        assert isinstance(placed, Session), "practice routes dial every number"
+        self._caller = self._dialler.placed[-1].party
+        await self.tick()
+        self.target_answers()
         await self.settle()
 
     async def tick(self) -> None:
@@ -129,19 +120,20 @@ class PhoneLine:
             if link.failures:
                 raise link.failures.pop(0)
 
-    async def says(self, words: str, ms: int) -> None:
-        """Begin to say this; scripted, for so long."""
+    async def says(self, words: str, ms: int) -> Callable[[], bool]:
+        """Begin to say this; scripted, for so long. Gives whether that is done."""
+        rate = self._the_caller.rate
         if self._words is None:
-            voice = SpokenTexts(self._house.engines.voices[EMBEDDED_VOICE])
-            self._the_caller.add(Say(await voice.samples(words, self._the_caller.rate)))
-            return
+            return self._does(Say(await SpokenTexts(self._house.engines.voices[EMBEDDED_VOICE]).samples(words, rate)))
         self._words.now = words
-        at = np.arange(ms * RATE // 1000) / RATE
-        self._the_caller.add(Say((TONE_LEVEL * np.sin(2 * np.pi * TONE_HZ * at)).astype(np.int16)))
+        return self._does(Say(babble(ms, rate)))
 
     def presses(self, keys: str) -> Callable[[], bool]:
         """Begin to press these keys; gives whether that is done. Raises OffhookError for what is no key."""
-        number = self._the_caller.add(ready(Press(keys), self._the_caller.rate))
+        return self._does(Press(keys))
+
+    def _does(self, step: Say | Press) -> Callable[[], bool]:
+        number = self._the_caller.add(ready(step, self._the_caller.rate))
         return lambda: len(self._the_caller.outcomes) > number
 
     def hangs_up(self) -> None:
@@ -182,22 +174,22 @@ async def _turn_of_the_loop() -> None:
 
 @asynccontextmanager
 async def open_phone_line(
-    assistant: Assistant, watch: Callable[[Session], CallWatcher | None], engines: Engines
+    assistant: Assistant, watch: Callable[[Session], CallWatcher | None], engines: Engines, own_number: str
 ) -> AsyncIterator[PhoneLine]:
-    """A house with this assistant for every number, and a telephone to call it by.
+    """A house with this assistant for every number, and a telephone to call it by, or to be called from `own_number`.
 
     Raises:
         OffhookError: an engine does not start.
     """
     words = WordsOfTheTurn() if engines == "scripted" else None
     ear, voice = ("scripted", "scripted") if words is not None else (EMBEDDED_EAR, EMBEDDED_VOICE)
-    flow = {"id": "call", "app": "ws://assistant.invalid/", "numbers": ["*"]}
+    flow = {"id": FLOW, "app": "ws://assistant.invalid/", "numbers": ["*", own_number]}
     tree = {
         "sip": {"listen": []},
         "storage": {"call_logs": ""},
         "flow": [{**flow, "speech": {"transcriber": ear, "synthesizer": [voice]}}],
     }
-    link = InProcessMediaLink(detector=None if words is None else LoudnessDetector(), loop_samples=LOOP_SAMPLES)
+    link = InProcessMediaLink(loop_samples=LOOP_SAMPLES)
     links: list[AssistantLink] = []
 
     def open_app(session_id: str, url: str | None, tasks: asyncio.TaskGroup) -> AppLink:

@@ -26,7 +26,7 @@ from offhook.conversation.inputs import (
     TransferEnded,
     TransferFailed,
 )
-from offhook.conversation.outputs import HangUp, Output, PlayAudio, PlayUrl, Say, StopPlayback
+from offhook.conversation.outputs import HangUp, Output, PlayAudio, PlayUrl, Say, StartRecognition, StopPlayback
 from offhook.errors import ExtraMissing, OffhookError
 from offhook.protocol.session import Session
 from offhook.sdk.assistant import Assistant
@@ -35,6 +35,8 @@ from offhook.testing.played_call import PlayedCall
 from offhook.testing.rehearsal import CALLER, PATIENCE_MS, SHORTEST_TURN_MS
 
 TICK_MS: Final = 20
+UNDERSTOOD_WITHIN_MS: Final = 30_000
+"""After what was said; a turn ends with at most two seconds of silence (contract D14)."""
 
 
 class Line(Protocol):
@@ -48,11 +50,13 @@ class Line(Protocol):
 
     async def dial(self, called: str, caller: str | None) -> None: ...
 
+    async def be_called(self, number: str) -> None: ...
+
     async def tick(self) -> None: ...
 
     def raise_failure(self) -> None: ...
 
-    async def says(self, words: str, ms: int) -> None: ...
+    async def says(self, words: str, ms: int) -> Callable[[], bool]: ...
 
     def presses(self, keys: str) -> Callable[[], bool]: ...
 
@@ -94,12 +98,28 @@ class PhoneCall(PlayedCall):
         self._called: Final = called
         self._number: Final = caller
         self._stack: Final = AsyncExitStack()
+        self._we_call: str | None = None
         self._line_or_none: Line | None = None
         self._began_at: Ms = 0
+        self._left: tuple[Ms, bool] | None = None
         self._playing: dict[int, Ms | None] = {}
-        self._words_known = 0
+        self._open_turns: set[int] = set()
+        self._turns = 0
         self._is_ending = False
         self._facts_of_transfer: list[TransferAnswered | TransferFailed | TransferEnded] = []
+
+    @classmethod
+    def to(
+        cls,
+        assistant: Assistant,
+        number: str = CALLER.from_phone_number,
+        *,
+        engines: Literal["scripted", "real"] = "scripted",
+    ) -> Self:
+        """A call that the flow places to `number`, who answers: its session is `outbound` (contract D1)."""
+        call = cls(assistant, engines=engines)
+        call._we_call = number
+        return call
 
     async def __aenter__(self) -> Self:
         try:
@@ -111,9 +131,12 @@ class PhoneCall(PlayedCall):
         is_up = False
         try:
             self._line_or_none = await self._stack.enter_async_context(
-                open_phone_line(self.assistant, self._watch, self._engines)
+                open_phone_line(self.assistant, self._watch, self._engines, self._called)
             )
-            await self._line.dial(self._called, self._number)
+            if self._we_call is None:
+                await self._line.dial(self._called, self._number)
+            else:
+                await self._line.be_called(self._we_call)
             await self._until(lambda: self._connected, "be connected")
             await self._until_begun()
             is_up = True
@@ -125,6 +148,7 @@ class PhoneCall(PlayedCall):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._left = self._now, self.ended
         # The house is closed without the test's failure, which would else become a part of a group.
         await self._stack.aclose()
         if error is None:
@@ -211,7 +235,7 @@ class PhoneCall(PlayedCall):
         self._did("target_hangs_up")
 
     async def _becomes(self, act: Callable[[], None]) -> None:
-        await self._until(lambda: self.ended or len(self.transfers) > self._outcomes, "be transferred")
+        await self._until(lambda: self.ended or self.is_transferring, "be transferred")
         await self._run_to(self._now + TICK_MS)
         known = len(self._facts_of_transfer)
         act()
@@ -219,6 +243,12 @@ class PhoneCall(PlayedCall):
         await self._until_begun()
 
     # --- what can be asked
+
+    @property
+    def is_transferring(self) -> bool:
+        """Whether the caller waits for the target of a transfer."""
+        outcomes = sum(isinstance(fact, TransferAnswered | TransferFailed) for fact in self._facts_of_transfer)
+        return not self.ended and len(self.transfers) > outcomes
 
     @property
     def bridged(self) -> bool:
@@ -233,15 +263,11 @@ class PhoneCall(PlayedCall):
 
     @property
     def ended(self) -> bool:
-        """Whether the call is over."""
-        return self._line.is_over
+        """Whether the call is over; once the test has left it, whether it was."""
+        return self._line.is_over if self._left is None else self._left[1]
 
     def __repr__(self) -> str:
         return f"<PhoneCall at {self.now:.3f} s>\n{self.timeline}"
-
-    @property
-    def _outcomes(self) -> int:
-        return sum(isinstance(fact, TransferAnswered | TransferFailed) for fact in self._facts_of_transfer)
 
     # --- time
 
@@ -253,7 +279,7 @@ class PhoneCall(PlayedCall):
 
     @property
     def _now(self) -> Ms:
-        return self._line.ms - self._began_at
+        return self._line.ms - self._began_at if self._left is None else self._left[0]
 
     @property
     def _connected(self) -> bool:
@@ -274,8 +300,8 @@ class PhoneCall(PlayedCall):
         while not self.ended and self._now < end:
             await self._tick()
 
-    async def _until(self, condition: Callable[[], bool], what: str) -> None:
-        limit = self._now + PATIENCE_MS
+    async def _until(self, condition: Callable[[], bool], what: str, patience_ms: Ms = PATIENCE_MS) -> None:
+        limit = self._now + patience_ms
         while not condition():
             if self._now > limit or self.ended:
                 raise self._stuck(f"The caller waits in vain to {what}.", "See the timeline.")
@@ -291,9 +317,15 @@ class PhoneCall(PlayedCall):
 
     async def _speak(self, words: str) -> None:
         self._must_be_up(f"say {words!r}")
-        known = self._words_known
-        await self._line.says(words, max(speaking_ms(words), SHORTEST_TURN_MS))
-        await self._until(lambda: self.ended or self._words_known > known, "finish the turn")
+        before = self._turns
+        done = await self._line.says(words, max(speaking_ms(words), SHORTEST_TURN_MS))
+        await self._until(lambda: self.ended or done(), f"say {words!r}")
+        if not (self.is_transferring or self.bridged):  # then nobody listens to words
+            await self._until(
+                lambda: self.ended or (self._turns > before and not self._open_turns),
+                "be understood",
+                UNDERSTOOD_WITHIN_MS,
+            )
         await self._until_begun()
 
     def _must_be_up(self, what: str) -> None:
@@ -308,13 +340,15 @@ class PhoneCall(PlayedCall):
         return _Watcher(self)
 
     def saw_fact(self, at: Ms, fact: Input) -> None:
-        """A fact of this call, from whoever watches it."""
+        """A fact of this call, from whoever watches it; what comes of leaving the call is no part of it."""
+        if self._left is not None:
+            return
         self._saw_fact(at, fact)
         match fact:
             case ActionsArrived(actions):
                 self.actions.extend(actions)
-            case FinalWords():
-                self._words_known += 1
+            case FinalWords(turn):
+                self._open_turns.discard(turn)
             case PlaybackStarted(utterance) if utterance in self._playing:
                 self._playing[utterance] = at
             case PlaybackFinished(utterance) | SpeechFailed(utterance):
@@ -325,11 +359,16 @@ class PhoneCall(PlayedCall):
                 pass
 
     def saw_order(self, at: Ms, order: Output) -> None:
-        """An order of this call, from whoever watches it."""
+        """An order of this call, as `saw_fact`."""
+        if self._left is not None:
+            return
         self._saw_order(at, order)
         match order:
             case Say(utterance) | PlayAudio(utterance) | PlayUrl(utterance):
                 self._playing[utterance] = None
+            case StartRecognition(turn):
+                self._turns += 1
+                self._open_turns.add(turn)
             case StopPlayback(utterance) if self._playing.get(utterance) is None:
                 self._playing.pop(utterance, None)
             case HangUp():

@@ -3,14 +3,14 @@
 from typing import Final, TypeVar
 
 from offhook.conversation.inputs import Input, Ms
-from offhook.conversation.outputs import Dropped, Output, SendEvent, StartTransfer
+from offhook.conversation.outputs import Dropped, Output, SendEvent, StartLoop, StartTransfer, StopLoop
 from offhook.conversation.record import order_to_record
 from offhook.errors import OffhookError
 from offhook.protocol.actions import Action
 from offhook.protocol.events import Event
 from offhook.testing.call_course import CallCourse, Moment
 from offhook.testing.deeds import Deed, DeedName
-from offhook.testing.earpiece import Earpiece, Heard
+from offhook.testing.earpiece import Earpiece, Heard, wav_ms
 from offhook.testing.timeline import Timeline
 
 
@@ -35,6 +35,7 @@ class PlayedCall:
         actions: every action that it answered.
         dropped: what of it did not run, with the reason (contract D17).
         transfers: every `transfer` that was started, in order; `transfer` is the last of them, or None.
+        background: whether a `mix_audio` loop is playing.
         deeds: what the caller did, in order.
         course: what happened, moment by moment.
     """
@@ -45,6 +46,7 @@ class PlayedCall:
         self.actions: Final[list[Action]] = []
         self.dropped: Final[list[Dropped]] = []
         self.transfers: Final[list[StartTransfer]] = []
+        self.background = False
         self.deeds: Final[list[Deed]] = []
         self.course: Final = CallCourse()
         self._earpiece: Final = Earpiece(self.heard)
@@ -110,6 +112,10 @@ class PlayedCall:
                 self.events.append(event)
             case StartTransfer():
                 self.transfers.append(order)
+            case StartLoop(audio):
+                self.background = wav_ms(audio) is not None
+            case StopLoop():
+                self.background = False
             case Dropped():
                 self.dropped.append(order)
             case _:

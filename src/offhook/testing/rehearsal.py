@@ -47,9 +47,7 @@ from offhook.conversation.outputs import (
     Say,
     SendDigit,
     SendEvent,
-    StartLoop,
     StartRecognition,
-    StopLoop,
     StopPlayback,
 )
 from offhook.conversation.state_tables import Call
@@ -88,16 +86,12 @@ class Rehearsal(PlayedCall):
         assistant: the app under test.
         settings: what the flow decides; default: the contract's defaults.
         app_takes: seconds that each answer of the app takes.
-
-    Attributes:
-        background: whether a `mix_audio` loop is playing.
     """
 
     def __init__(self, assistant: Assistant, settings: CallSettings | None = None, *, app_takes: float = 0.0) -> None:
         super().__init__()
         self.assistant = assistant
         self.settings = settings or CallSettings(session=CALLER, began_at=BEGAN_AT, sends_speech_started=True)
-        self.background = False
         self._app_takes_ms = round(app_takes * 1000)
         self._core = Conversation(self.settings)
         self._now = 0
@@ -322,10 +316,6 @@ class Rehearsal(PlayedCall):
                 self._later(CallerHungUp(cause))
             case SendDigit(digit):
                 self._later(DigitSent(digit))
-            case StartLoop(audio):
-                self.background = wav_ms(audio) is not None
-            case StopLoop():
-                self.background = False
             case _:
                 pass
 
