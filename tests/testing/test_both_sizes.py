@@ -163,9 +163,9 @@ class TestEverySizeOfACall:
         )
         async with dial(app) as call:
             await call.listens()
-            assert call.background
+            music = [call.background]
             await call.says("quiet please")
-            assert not call.background
+            assert [*music, call.background] == [True, False]
 
     async def test_what_did_not_happen_has_no_time_and_shows_the_call(self, dial: Dial) -> None:
         async with dial(desk()) as call:

@@ -29,7 +29,9 @@ def babble(ms: int, rate: int) -> npt.NDArray[np.int16]:
     at = np.arange(ms * rate // 1000) / rate
     number, since = np.divmod(at, _SYLLABLE_S + _GAP_S)
     formants = _formants(number.astype(int), since)
-    pitch = _PITCH_HZ * (1 + sum(share * np.sin(2 * np.pi * hertz * at) for share, hertz in _MELODIES))
+    pitch = np.full(len(at), _PITCH_HZ)
+    for share, hertz in _MELODIES:
+        pitch += _PITCH_HZ * share * np.sin(2 * np.pi * hertz * at)
     phase = 2 * np.pi * np.cumsum(pitch) / rate
     sound = np.zeros(len(at))
     for harmonic in range(1, int(_HIGHEST_HZ / _PITCH_HZ) + 1):
@@ -40,7 +42,8 @@ def babble(ms: int, rate: int) -> npt.NDArray[np.int16]:
     breath = np.random.default_rng(0).standard_normal(len(at)) * swell
     sound *= np.where(since < _SYLLABLE_S, _LEAST + (1 - _LEAST) * swell, 0)
     sound += _BREATH * np.abs(sound).max(initial=0) * breath
-    return np.rint(LEVEL * 32767 / np.abs(sound).max(initial=1e-9) * sound).astype(np.int16)
+    samples: npt.NDArray[np.int16] = np.rint(LEVEL * 32767 / np.abs(sound).max(initial=1e-9) * sound).astype(np.int16)
+    return samples
 
 
 def _formants(number: npt.NDArray[np.int_], since: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
