@@ -131,10 +131,10 @@ class TestEverySizeOfACall:
         """(contract D15)"""
         async with dial(desk()) as call:
             await call.says("somebody please")
-            assert call.is_transferring
+            transferring = [call.is_transferring]
             await call.transfer_is_answered()
             assert call.bridged
-            assert not call.is_transferring
+            assert [*transferring, call.is_transferring] == [True, False]
             await call.says("this is for the target")
             assert kinds(call)[-1] == "user_speak", "while bridged no turn events are sent"
             await call.target_hangs_up()
