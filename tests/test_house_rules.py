@@ -111,6 +111,7 @@ ROOMS: dict[str, Room] = {
         files={
             "wiring.py": ("offhook.transports", "offhook.app_links"),
             "speech_engines.py": ("offhook.speech",),
+            "speech_metrics.py": ("offhook.speech.engine_health",),
             "numbers.py": ("phonenumbers",),
             "special_ranges.py": ("phonenumbers",),
             # Asking where trunks are is what this is for.
@@ -151,6 +152,7 @@ CLOCKS = (
     "transports/sip/streams.py",
     "app_links/link_clock.py",
     "speech/scripted_delay.py",  # in the place of a vendor's network
+    "speech/speech_clock.py",
     "testing/conformance/wire_clock.py",
     "control/",
     "service/",

@@ -17,7 +17,7 @@ from offhook.audio.wav import wav_bytes
 from offhook.calls.call_log import CallWatcher, LogSink, MemorySink
 from offhook.calls.call_register import CallRegister
 from offhook.calls.dial_routes import AskedToDial, DialRefused, Purpose
-from offhook.calls.flow import CallOfFlow, Flow, WhileItRings
+from offhook.calls.flow import CallOfFlow, Ears, Flow, WhileItRings
 from offhook.calls.heartbeat import Heartbeat, stopped
 from offhook.calls.media_link import InProcessMediaLink
 from offhook.calls.placed_leg import WayOut
@@ -123,6 +123,7 @@ class HandHouse:
         receives: how each call that the house places is received.
         refers: whether the trunk wants callers to be referred instead of bridged.
         lines: telephones over UDP, which are called in the place of simulated ones.
+        ears: in the place of the one that hears `words`.
         settings: changes to the call's settings.
 
     Its dial plan dials every number as it is written, but for those in `forbidden`; `asked` is what it was asked, `out`
@@ -142,6 +143,7 @@ class HandHouse:
         while_it_rings: WhileItRings | None = None,
         refers: bool = False,
         lines: UdpLines | None = None,
+        ears: Ears | None = None,
         **settings: Any,
     ) -> None:
         self._answers = answers
@@ -168,7 +170,7 @@ class HandHouse:
             settings=self._call_settings,
             open_app=self._open_app,
             voice=SynthesizerChain([self.voice], ["scripted"]),
-            ears=OneEar(self.ear),
+            ears=ears or OneEar(self.ear),
             fetch=self._fetch,
             while_it_rings=while_it_rings or WhileItRings(ringing),
         )

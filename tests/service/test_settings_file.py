@@ -291,7 +291,7 @@ def test_an_engine_that_is_not_here_is_a_mistake_unless_it_is_mapped() -> None:
     speech = '[flow.speech]\ntranscriber = "deepgram"\nsynthesizer = ["eleven_labs", "espeak"]\n'
     assert mistakes(FLOW + speech).keys() == {"flow[support].speech.transcriber", "flow[support].speech.synthesizer"}
     aliases = '[speech.aliases]\nDEEPGRAM = "pocketsphinx"\nElevenLabs = "espeak"\n'
-    assert loads(FLOW + speech + aliases, {}).flows[0].speech.transcriber == "deepgram"
+    assert loads(FLOW + speech + aliases, {}).flows[0].speech.transcriber == ("deepgram",)
 
 
 def test_an_alias_for_an_engine_that_is_not_here_is_a_mistake() -> None:

@@ -12,6 +12,8 @@ from offhook.service.service_metrics import (
     SpeechCacheMetrics,
 )
 from offhook.service.settings_reference import page
+from offhook.service.speech_metrics import SpeechEngineMetrics
+from offhook.speech.engine_health import HealthBook
 from offhook.speech.speech_cache import SpeechCache
 from offhook.transports.sip.listener import SipListener
 
@@ -51,6 +53,7 @@ def test_every_metric_of_a_limit_exists() -> None:
         MediaStreamMetrics(nothing).metrics(),
         DialMetrics(nothing).metrics(),
         SpeechCacheMetrics(SpeechCache()).metrics(),
+        SpeechEngineMetrics([HealthBook().of("voice", "any")]).metrics(),
     )
     there = {metric.name for metrics in counted for metric in metrics}
     assert set(re.findall(r"`(offhook_\w+)`", page())) <= there

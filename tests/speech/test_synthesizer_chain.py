@@ -1,13 +1,19 @@
 """One voice after another until one speaks (contract D9, D10)."""
 
 import logging
+from collections.abc import AsyncGenerator
 
 import numpy as np
 import pytest
 
 from offhook.errors import ProviderFailed
 from offhook.protocol.speech_options import TtsConfig
-from offhook.speech.synthesizer_chain import SynthesizerChain
+from offhook.speech.engine_health import HealthBook
+from offhook.speech.scripted_delay import take
+from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
+from offhook.speech.speech_clock import now_ms
+from offhook.speech.synthesizer import SpeechChunk, SpeechRequest
+from offhook.speech.synthesizer_chain import SynthesizerChain, VoiceLimits
 from offhook.speech.synthesizers.scripted import Failure, ScriptedSynthesizer, ScriptedVoiceSettings, tones
 from offhook.speech.transcriber import Samples
 
@@ -27,7 +33,7 @@ async def said(
 async def test_a_failing_engine_gives_way_to_the_next(failure: Failure, caplog: pytest.LogCaptureFixture) -> None:
     """Contract D10: a failing provider → the flow's chain."""
     bad, good = engine("bad", failure), engine("good")
-    chain = SynthesizerChain([bad, good], ["bad", "good"], first_chunk_within_seconds=0.01)
+    chain = SynthesizerChain([bad, good], ["bad", "good"], limits=VoiceLimits(first_audio_ms=10))
 
     with caplog.at_level(logging.WARNING):
         samples = await said(chain)
@@ -37,17 +43,119 @@ async def test_a_failing_engine_gives_way_to_the_next(failure: Failure, caplog: 
     assert "bad" in caplog.text
 
 
-async def test_half_a_sentence_is_not_begun_again() -> None:
-    good = engine("good")
-    chain = SynthesizerChain([engine("bad", "midway"), good], ["bad", "good"])
-    chunks = chain.speak("hello there", None)
-    heard = [len((await anext(chunks)).samples) for _ in range(4)]
+MENU = "Welcome to our service. For billing, press one, for anything else just say what you need."
 
-    with pytest.raises(ProviderFailed):
-        await anext(chunks)
 
-    assert sum(heard) == 11 * 480 // 2
-    assert good.requests == []
+@pytest.mark.parametrize("failure", ["midway", "stalls"])
+async def test_the_next_voice_says_the_rest_from_the_clause_in_which_the_first_broke_off(failure: Failure) -> None:
+    first = ScriptedSynthesizer(ScriptedVoiceSettings(name="first", failure=failure, marks=True, ms_per_character=20))
+    second = engine("second")
+    chain = SynthesizerChain([first, second], ["first", "second"], limits=VoiceLimits(stall_ms=20))
+
+    samples = await said(chain, MENU)
+
+    half = tones(MENU, 8000, 20)[: len(MENU) * 160 // 2]
+    rest = "press one, for anything else just say what you need."
+    assert [request.text for request in second.requests] == [rest]
+    assert samples.tolist() == [*half.tolist(), *tones(rest, 8000).tolist()]
+
+
+async def test_a_voice_that_breaks_off_when_all_was_said_is_not_followed() -> None:
+    class LosesTheEnd(ScriptedSynthesizer):
+        async def speak(self, request: SpeechRequest) -> AsyncGenerator[SpeechChunk, None]:
+            async for chunk in super().speak(request):
+                yield chunk
+            raise ProviderFailed("It broke off.", remedy="None.")
+
+    first, second = LosesTheEnd(ScriptedVoiceSettings(name="first", marks=True)), engine("second")
+
+    assert (await said(SynthesizerChain([first, second], ["first", "second"]), "Goodbye.")).size == 8 * 480
+    assert second.requests == []
+
+
+async def test_the_rest_of_ssml_is_said_as_text() -> None:
+    first = ScriptedSynthesizer(ScriptedVoiceSettings(name="first", failure="midway", marks=True))
+    second = engine("second")
+    chain = SynthesizerChain([first, second], ["first", "second"])
+
+    await said(chain, None, f"<speak><p>{MENU}</p></speak>")
+
+    assert [(request.text, request.ssml) for request in second.requests] == [
+        ("press one, for anything else just say what you need.", None)
+    ]
+
+
+async def test_a_voice_that_is_slower_than_speech_is_given_up() -> None:
+    class Slow(ScriptedSynthesizer):
+        """Gives a tenth of a second of sound every quarter of one."""
+
+        async def speak(self, request: SpeechRequest) -> AsyncGenerator[SpeechChunk, None]:
+            async for chunk in super().speak(request):
+                yield chunk
+                await take(250)
+
+    slow, second = Slow(ScriptedVoiceSettings(name="slow", marks=True)), engine("second")
+
+    await said(SynthesizerChain([slow, second], ["slow", "second"], limits=VoiceLimits(stall_ms=290)), MENU)
+
+    assert len(second.requests) == 1
+
+
+async def test_voices_between_the_first_and_the_last_share_what_time_is_left() -> None:
+    """So that the last one speaks before the caller hangs up."""
+    names = ["one", "two", "three"]
+    hung = [engine(name, "never_answers") for name in names]
+    chain = SynthesizerChain(
+        [*hung, engine("last")], [*names, "last"], limits=VoiceLimits(first_audio_ms=60, silent_at_most_ms=90)
+    )
+
+    assert (await said(chain)).size
+    assert [len(each.requests) for each in hung] == [1, 0, 0]
+
+
+async def test_a_voice_that_failed_three_times_in_a_row_is_left_alone_by_all_flows() -> None:
+    health = HealthBook()
+    bad, good = engine("bad", "at_once"), engine("good")
+    flows = [SynthesizerChain([bad, good], ["bad", "good"], health=health) for _ in range(2)]
+    for _ in range(3):
+        await said(flows[0])
+
+    assert (await said(flows[1])).size
+    assert (len(bad.requests), len(good.requests)) == (3, 4)
+    tally = health.of("voice", "bad").tally
+    assert (tally.asked, tally.switches, tally.errors.total(), tally.opened) == (3, 3, 3, 1)
+
+
+async def test_what_a_resting_voice_said_before_is_said_again_from_the_cache() -> None:
+    health, cache = HealthBook(), SpeechCache()
+    voice = CachedSynthesizer(engine("voice"), cache)
+    chain = SynthesizerChain([voice, engine("last")], ["voice", "last"], health=health)
+    first = await said(chain)
+    for _ in range(3):
+        health.of("voice", "voice").failed("provider_closed", now_ms())
+
+    assert (await said(chain)).tolist() == first.tolist()
+    assert (await said(chain, "something else")).tolist() == tones("something else", 8000).tolist()
+
+
+async def test_the_last_voice_is_asked_however_often_it_failed() -> None:
+    health = HealthBook()
+    only = engine("only")
+    chain = SynthesizerChain([only], ["only"], health=health)
+    health.of("voice", "only").failed("provider_refused", now_ms())
+
+    assert (await said(chain)).size
+
+
+async def test_an_interruption_is_no_failure() -> None:
+    health = HealthBook()
+    chain = SynthesizerChain([engine("voice"), engine("last")], ["voice", "last"], health=health)
+    chunks = chain.speak(MENU, None)
+    await anext(chunks)
+    await chunks.aclose()
+
+    tally = health.of("voice", "voice").tally
+    assert (tally.asked, tally.errors) == (1, {})
 
 
 async def test_when_every_engine_fails_all_reasons_are_told() -> None:

@@ -1,22 +1,27 @@
 """The caller's side of a call's sound: what the row hears goes to the recogniser, turn by turn (D40).
 
-The row's ring keeps what was heard, so that a turn can begin before its onset; audio goes out in blocks of 100 ms.
+The row's ring keeps what was heard, so that a turn can begin before its onset; audio goes out in blocks of 100 ms. The
+blocks of the open turn are kept too, for a recogniser that takes over in the middle of it.
 """
 
+from collections import deque
 from typing import Any, Final
 
 from offhook.calls.beat_book import CallBeat
 from offhook.calls.media_link import MediaLink
-from offhook.speech.transcriber import TranscriberStream
+from offhook.speech.transcriber import Samples, TranscriberStream
 
 BEFORE_ONSET_MS: Final = 300
 BLOCK_TICKS: Final = 5
+KEPT_SECONDS: Final = 60
+"""Of the open turn; of a longer one the latest."""
 
 
 class CallerEar:
     """Feeds one call's recogniser.
 
-    `turn` is the turn that is open; audio of a turn that has finished is not fed to anybody.
+    `owed`: the turns that have finished and whose final words have not come, each with the recogniser that owes them:
+    one that was replaced meanwhile is heard out.
     """
 
     def __init__(self, link: MediaLink, lease: int, rate: int, beat: CallBeat[Any]) -> None:
@@ -30,13 +35,27 @@ class CallerEar:
         self._onset = 0
         self._floor = 0
         self._next_block = 0
-        self.owed: Final[set[int]] = set()
+        self._blocks: Final[deque[Samples]] = deque()
+        self._kept = 0
+        self.owed: Final[dict[int, TranscriberStream]] = {}
 
     def listen_with(self, stream: TranscriberStream) -> None:
         """Use this recogniser from now on; an open turn is told to it again from its start, so that no word is lost."""
         self._stream = stream
-        if self._turn is not None:
-            self.begin(self._turn)
+        if self._turn is None:
+            return
+        stream.begin_turn(self._turn)
+        for samples in self._blocks:
+            stream.hear(self._turn, samples)
+        self._feed()
+
+    def counts(self, stream: TranscriberStream, turn: int) -> bool:
+        """Whether what this recogniser says about this turn is to be believed."""
+        return self.owed.get(turn, self._stream) is stream
+
+    def owes(self, stream: TranscriberStream) -> bool:
+        """Whether the recogniser is still of use."""
+        return stream is self._stream or any(each is stream for each in self.owed.values())
 
     def voice_at(self, heard: int) -> None:
         """An onset at this position of what the row has heard; it counts for the next turn to begin."""
@@ -47,6 +66,8 @@ class CallerEar:
         """A turn begins, 300 ms before its onset, but not before the end of the one before it."""
         self._turn = turn
         self._fed = max(self._floor, self._onset - BEFORE_ONSET_MS * self._rate // 1000)
+        self._blocks.clear()
+        self._kept = 0
         if self._stream is not None:
             self._stream.begin_turn(turn)
         self._feed()
@@ -59,8 +80,10 @@ class CallerEar:
         self._feed()
         self._turn = None
         self._floor = self._fed
-        self.owed.add(turn)
+        self._blocks.clear()
+        self._kept = 0
         if self._stream is not None:
+            self.owed[turn] = self._stream
             self._stream.finish_turn(turn)
 
     def tick(self) -> None:
@@ -81,5 +104,10 @@ class CallerEar:
         until = self._link.heard_until(self._lease)
         if self._stream is None or self._turn is None or until <= self._fed:
             return
-        self._stream.hear(self._turn, self._link.heard(self._lease, self._fed, until))
+        samples = self._link.heard(self._lease, self._fed, until)
         self._fed = until
+        self._blocks.append(samples)
+        self._kept += samples.size
+        while self._kept > KEPT_SECONDS * self._rate:
+            self._kept -= self._blocks.popleft().size
+        self._stream.hear(self._turn, samples)

@@ -59,7 +59,6 @@ class Sound:
         self.row: Final = row
         self.voice: Final = voice
         self.ear: Final = ear
-        self.stream: TranscriberStream | None = None
         self.silent_since: int | None = None
 
 
@@ -291,9 +290,9 @@ class Hands:
 
     def _configure(self, order: ConfigureRecognition, sound: Sound) -> None:
         engine = self._flow.ears.named(order.provider)
-        sound.stream = engine.open(TranscriptionSettings(sound.row.rate, order.languages, order.custom_vocabulary))
-        self._listen(sound.stream)
-        sound.ear.listen_with(sound.stream)
+        stream = engine.open(TranscriptionSettings(sound.row.rate, order.languages, order.custom_vocabulary))
+        sound.ear.listen_with(stream)
+        self._listen(stream)
 
     def _replace_loop(self, task: asyncio.Task[None] | None) -> None:
         if self._loop_task is not None:

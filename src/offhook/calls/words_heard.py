@@ -1,4 +1,5 @@
-"""What the recognisers of a call say, as facts. Only the one that listens now counts."""
+"""What the recognisers of a call say, as facts. The one that listens now counts, and of a finished turn the one that
+listened then."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,28 +24,37 @@ class WordsOfCall:
         self._streams: Final[list[TranscriberStream]] = []
 
     def listen(self, stream: TranscriberStream, tasks: asyncio.TaskGroup) -> asyncio.Task[None]:
-        """Read a stream from now on."""
+        """Read a stream from now on; those that are of no use any more are closed."""
+        self._close_unneeded(tasks)
         self._streams.append(stream)
-        return tasks.create_task(self._read(stream), name="words")
+        return tasks.create_task(self._read(stream, tasks), name="words")
 
     async def close(self) -> None:
         """Close all streams."""
         for stream in self._streams:
             await stream.close()
 
-    async def _read(self, stream: TranscriberStream) -> None:
+    def _close_unneeded(self, tasks: asyncio.TaskGroup) -> None:
+        sound = self._sound()
+        for stream in tuple(self._streams):
+            if sound is not None and not sound.ear.owes(stream):
+                self._streams.remove(stream)
+                tasks.create_task(stream.close(), name="ear closes")
+
+    async def _read(self, stream: TranscriberStream, tasks: asyncio.TaskGroup) -> None:
         async for heard in stream.heard():
             sound = self._sound()
-            if sound is None or sound.stream is not stream:
+            if sound is None or not sound.ear.counts(stream, heard.turn):
                 continue
             match heard:
                 case WordsHeard(turn, text, True, language):
-                    sound.ear.owed.discard(turn)
+                    sound.ear.owed.pop(turn, None)
                     self._happened(FinalWords(turn, text, language))
                 case WordsHeard(turn, text):
                     self._happened(PartialWords(turn, text))
                 case EarFailed(turn, reason):
-                    sound.ear.owed.discard(turn)
+                    sound.ear.owed.pop(turn, None)
                     self._happened(RecognitionFailed(turn, reason))
                 case _:
                     assert_never(heard)
+            self._close_unneeded(tasks)

@@ -13,7 +13,7 @@ def say_what_is_embedded(settings: Settings) -> None:
     """A line for each flow that hears or speaks by an embedded engine."""
     speech = settings.speech
     for flow in settings.flows:
-        if engine_named(speech, flow.speech.transcriber, speech.transcribers) == EMBEDDED_EAR:
+        if engine_named(speech, flow.speech.transcriber[0], speech.transcribers) == EMBEDDED_EAR:
             good_for = "English, short answers, best with custom_vocabulary"
             logger.info("embedded_ear", flow=flow.id, good_for=good_for, better="set flow.speech.transcriber")
         if engine_named(speech, flow.speech.synthesizer[0], speech.synthesizers) == EMBEDDED_VOICE:

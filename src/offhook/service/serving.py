@@ -25,6 +25,7 @@ from offhook.service.service_metrics import (
     TrunkMetrics,
 )
 from offhook.service.shutdown import Stopping
+from offhook.service.speech_metrics import SpeechEngineMetrics
 from offhook.service.wiring import House
 from offhook.transports.call_leg import Dialler, Listener
 
@@ -61,6 +62,7 @@ async def serve(
             MediaMetrics(house.link),
             watch,
             SpeechCacheMetrics(house.engines.cache),
+            SpeechEngineMetrics(house.engines.health.engines),
             LineMetrics(house.link.lines),
             DialMetrics(house.routes),
             sweep,

@@ -168,8 +168,8 @@ class BargeInSettings(Section):
 class FlowSpeech(Section):
     """A flow's ear and voice."""
 
-    transcriber: str = "pocketsphinx"
-    """The engine that listens, or an alias."""
+    transcriber: Listed[str] = Field(default=("pocketsphinx",), min_length=1)
+    """The ears, engines or aliases, in the order in which they are tried; the embedded one is always the last."""
     synthesizer: Listed[str] = Field(default=("espeak",), min_length=1)
     """The voices in the order in which they are tried; the embedded one is always the last (contract D10)."""
     language: Language | None = None

@@ -4,7 +4,7 @@ One of the two places where concrete classes are chosen (the other is `wiring`).
 `speech_settings`, and a line in `made_ears` or `made_voices`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
@@ -17,16 +17,20 @@ from offhook.protocol.speech_options import same_name
 from offhook.service.embedded_engines import say_what_is_embedded
 from offhook.service.engine_names import aliases, engine_named
 from offhook.service.settings import Flow, Settings
-from offhook.service.speech_settings import EMBEDDED_EAR, EMBEDDED_VOICE, Speech
+from offhook.service.speech_settings import EMBEDDED_EAR, EMBEDDED_VOICE, SCRIPTED, Speech, Switching
+from offhook.speech.engine_health import HealthBook, HealthLimits, Kind
+from offhook.speech.engine_tasks import EngineTasks
 from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
 from offhook.speech.synthesizer import Synthesizer
-from offhook.speech.synthesizer_chain import SynthesizerChain
+from offhook.speech.synthesizer_chain import SynthesizerChain, VoiceLimits
 from offhook.speech.synthesizers.espeak import EspeakSynthesizer
 from offhook.speech.synthesizers.scripted import ScriptedSynthesizer, ScriptedVoiceSettings
 from offhook.speech.transcriber import Transcriber
+from offhook.speech.transcriber_chain import TranscriberChain
 from offhook.speech.transcribers.local_model import LocalEarSettings, LocalTranscriber
 from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
 from offhook.speech.transcribers.scripted import ScriptedEarSettings, ScriptedTranscriber
+from offhook.speech.turn_relay import RelayLimits
 from offhook.speech.vendor_client import open_vendor_client
 
 logger = structlog.get_logger()
@@ -37,11 +41,14 @@ AS_FAST_AS_PEOPLE_MS: Final = 67
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """Every engine of this service that could be started, by name; and where finished speech is kept."""
+    """Every engine of this service that could be started, by name; where finished speech is kept; how well the engines
+    are; and what runs beside calls for the chains."""
 
     voices: Mapping[str, Synthesizer]
     ears: Mapping[str, Transcriber]
     cache: SpeechCache
+    health: HealthBook
+    tasks: EngineTasks
 
 
 def made_ears(speech: Speech, client: aiohttp.ClientSession) -> list[Transcriber]:
@@ -88,16 +95,24 @@ async def start_engines(
     voices = {voice.name: voice for voice in all_voices if await _started(voice, stack, failures)}
     ears = {ear.name: ear for ear in all_ears if await _started(ear, stack, failures)}
     for flow in settings.flows:
-        ear = engine_named(speech, flow.speech.transcriber, speech.transcribers)
-        if ear in failures:
-            raise failures[ear]
+        listening = [engine_named(speech, name, speech.transcribers) for name in _ears_of(flow)]
+        if all(name in failures for name in listening):
+            raise failures[str(listening[-1])]
         order = [engine_named(speech, name, speech.synthesizers) for name in _order(flow)]
         if all(name in failures for name in order):
             raise failures[EMBEDDED_VOICE]
     for name, failure in failures.items():
         logger.warning("engine_not_started", engine=name, why=failure.message, remedy=failure.remedy)
     say_what_is_embedded(settings)
-    return Engines(voices, ears, cache)
+    health = HealthBook(_health_limits(speech.switching))
+    kinds: tuple[tuple[Kind, Iterable[str]], ...] = (("voice", voices), ("ear", ears))
+    for kind, names in kinds:
+        for name in names:
+            health.of(kind, name)  # seen in metrics from the start
+    tasks = EngineTasks()
+    await tasks.start()
+    stack.push_async_callback(tasks.stop)
+    return Engines(voices, ears, cache, health, tasks)
 
 
 async def _started(engine: Synthesizer | Transcriber, stack: AsyncExitStack, failures: dict[str, OffhookError]) -> bool:
@@ -116,6 +131,18 @@ def _order(flow: Flow) -> list[str]:
     return order if EMBEDDED_VOICE in {same_name(name) for name in order} else [*order, EMBEDDED_VOICE]
 
 
+def _ears_of(flow: Flow) -> list[str]:
+    """The flow's ears; the embedded one ends every chain, but for one that cannot fail."""
+    order = list(flow.speech.transcriber)
+    return order if {same_name(name) for name in order} & {EMBEDDED_EAR, SCRIPTED} else [*order, EMBEDDED_EAR]
+
+
+def _health_limits(switching: Switching) -> HealthLimits:
+    return HealthLimits(
+        switching.failures, round(switching.rest_seconds * 1000), round(switching.longest_rest_seconds * 1000)
+    )
+
+
 def voice_of(flow: Flow, speech: Speech, engines: Engines) -> SynthesizerChain:
     """What a flow speaks with."""
     return SynthesizerChain(
@@ -124,24 +151,41 @@ def voice_of(flow: Flow, speech: Speech, engines: Engines) -> SynthesizerChain:
         aliases=aliases(speech),
         language=flow.speech.language,
         voice=flow.speech.voice,
+        limits=VoiceLimits(
+            speech.switching.first_audio_ms, speech.switching.silent_at_most_ms, speech.switching.stall_ms
+        ),
+        health=engines.health,
     )
 
 
 class EarsOfFlow:
-    """The ears that a flow may use, by the names of the contract. `own` is the flow's."""
+    """The ears that a flow may use, by the names of the contract: each followed by the flow's own, in their order."""
 
-    def __init__(self, speech: Speech, own: str, ears: Mapping[str, Transcriber]) -> None:
+    def __init__(self, flow: Flow, speech: Speech, engines: Engines) -> None:
         self._speech: Final = speech
-        self._ears: Final = ears
-        self._own: Final = ears[engine_named(speech, own, speech.transcribers) or EMBEDDED_EAR]
+        self._engines: Final = engines
+        self._order: Final = _ears_of(flow)
+        self._chains: Final[dict[str | None, Transcriber]] = {}
 
     def named(self, provider: str | None) -> Transcriber:
-        """The engine of this name (D13), the flow's own for None or an unknown name."""
-        return (self._find(provider) if provider is not None else None) or self._own
+        """The engine of this name (D13), the flow's own for None or an unknown name; and behind it those that take over
+        where it fails."""
+        first = None if provider is None else self._find(provider)
+        if first not in self._chains:
+            self._chains[first] = self._chain(first)
+        return self._chains[first]
 
-    def _find(self, name: str) -> Transcriber | None:
-        found = engine_named(self._speech, name, tuple(self._ears))
-        return None if found is None else self._ears[found]
+    def _chain(self, first: str | None) -> Transcriber:
+        """One engine alone is itself: there is nobody to take over."""
+        found = dict.fromkeys([first, *(self._find(name) for name in self._order)])
+        ears = [self._engines.ears[name] for name in found if name is not None]
+        switching = self._speech.switching
+        limits = RelayLimits(switching.words_within_ms, switching.final_within_ms)
+        health = [self._engines.health.of("ear", ear.name) for ear in ears]
+        return TranscriberChain(ears, health, self._engines.tasks, limits) if len(ears) > 1 else ears[0]
+
+    def _find(self, name: str) -> str | None:
+        return engine_named(self._speech, name, tuple(self._engines.ears))
 
 
 def transcribers_known(speech: Speech) -> set[str]:

@@ -15,7 +15,7 @@ def contradictions(settings: Settings) -> Iterator[SettingMistake]:
     speech = settings.speech
     yield from _names_taken_twice(speech)
     for flow in settings.flows:
-        engines = [("transcriber", flow.speech.transcriber, speech.transcribers)]
+        engines = [("transcriber", name, speech.transcribers) for name in flow.speech.transcriber]
         engines += [("synthesizer", name, speech.synthesizers) for name in flow.speech.synthesizer]
         for key, name, known in engines:
             if engine_named(speech, name, known) is None:

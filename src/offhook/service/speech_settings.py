@@ -66,6 +66,29 @@ class LocalModel(EngineSection):
         return True
 
 
+class Switching(Section):
+    """When the next engine of a flow goes on in the place of one that fails, is late or stalls, and when an engine is
+    left alone for a while."""
+
+    first_audio_ms: int = limit(1000, metric="offhook_speech_switches_total", ge=100, le=10000)
+    """How long a voice may take to its first sound."""
+    silent_at_most_ms: int = limit(1400, metric="offhook_speech_switches_total", ge=100, le=20000)
+    """How long all voices together, before the flow's last one speaks."""
+    stall_ms: int = limit(300, metric="offhook_speech_switches_total", ge=50, le=5000)
+    """A voice has stalled when what it gave will have been played in this time, and nothing more came for as long."""
+    words_within_ms: int = limit(2000, metric="offhook_speech_switches_total", ge=500, le=20000)
+    """How long a caller may speak without any words of an ear that gives them as they are said."""
+    final_within_ms: int = limit(800, metric="offhook_speech_switches_total", ge=100, le=8000)
+    """How long after a turn its final words may take. Then the words that are known count, or those of the next ear,
+    which begins to listen after half of it where no words are known."""
+    failures: int = limit(3, metric="offhook_speech_engine_opened_total", ge=1, le=100)
+    """After so many failures in a row nobody asks an engine for a while; after one, when its key is refused."""
+    rest_seconds: float = limit(10, metric="offhook_speech_engine_opened_total", ge=1, le=3600)
+    """How long, until one call tries it again. Doubled each time that this fails."""
+    longest_rest_seconds: float = limit(120, metric="offhook_speech_engine_opened_total", ge=1, le=86400)
+    """How long at most."""
+
+
 class Speech(Section):
     """Ears and voices, shared by all flows."""
 
@@ -77,6 +100,7 @@ class Speech(Section):
     aliases: dict[str, Listed[str]] = Field(default_factory=dict)
     """Names that apps ask for, mapped to engines of this service: `azure = ["espeak", "pocketsphinx"]`. `SIPGATE_QWEN`
     and `SIPGATE_PARAKEET` are the engines `qwen` and `parakeet`, where these are set and nothing else is said here."""
+    switching: Switching = Switching()
     scripted: ScriptedSpeech = ScriptedSpeech()
     models: Path = Path("models")
     """The folder of models."""

@@ -286,7 +286,7 @@ def _flow(flow: FlowSettings, speech: Speech, *, engines: Engines, open_app: Ope
         settings=partial(call_settings, flow),
         open_app=open_app,
         voice=voice_of(flow, speech, engines),
-        ears=EarsOfFlow(speech, flow.speech.transcriber, engines.ears),
+        ears=EarsOfFlow(flow, speech, engines),
         fetch=prompts.fetch,
         while_it_rings=while_it_rings(flow),
         ring_seconds=flow.ring_seconds,

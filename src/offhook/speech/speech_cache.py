@@ -37,6 +37,9 @@ class SpeechCache:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __contains__(self, key: SpeechKey) -> bool:
+        return key in self._entries
+
     def get(self, key: SpeechKey) -> tuple[SpeechChunk, ...] | None:
         """The speech, or None; what was asked for lives longer."""
         found = self._entries.get(key)
@@ -67,6 +70,15 @@ class CachedSynthesizer:
         self.name = engine.name
         self._engine = engine
         self._cache = cache
+
+    @property
+    def engine(self) -> Synthesizer:
+        """The engine itself."""
+        return self._engine
+
+    def holds(self, request: SpeechRequest) -> bool:
+        """Whether this speech is there without asking the engine."""
+        return SpeechKey(self.name, request) in self._cache
 
     async def start(self) -> None:
         """Start the engine; raises what it raises."""

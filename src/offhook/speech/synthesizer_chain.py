@@ -1,21 +1,44 @@
-"""A flow's voices, one after another until one speaks (contract D10): never dead air while any engine works."""
+"""A flow's voices, one after another until all is said (contract D10): never dead air while any engine works."""
 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Final
 
 from offhook.errors import OffhookError, ProviderFailed
 from offhook.protocol.sentence_ends import speakable
 from offhook.protocol.speech_options import TtsConfig, same_name
+from offhook.speech.engine_health import EngineHealth, HealthBook
+from offhook.speech.provider_trouble import TroubleCode
+from offhook.speech.speech_cache import CachedSynthesizer
+from offhook.speech.speech_clock import now_ms
+from offhook.speech.spoken_so_far import SpokenSoFar
 from offhook.speech.ssml import text_of
 from offhook.speech.synthesizer import SpeechChunk, SpeechRequest, Synthesizer
 
-FIRST_CHUNK_WITHIN_SECONDS: Final = 2.0
-"""An engine that has given no sound by then has failed; a caller takes a longer silence for a dead line."""
+FIRST_AUDIO_WITHIN_MS: Final = 1000
+SILENT_AT_MOST_MS: Final = 1400
+STALL_MS: Final = 300
+LAST_WITHIN_MS: Final = 5000
+"""Behind the last engine there is nobody: it is waited for longer."""
+BEHIND_AT_MOST_MS: Final = 500
+"""An engine that is slower than speech is given up when the caller has missed so much."""
+NOT_WORTH_ASKING_MS: Final = 100
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceLimits:
+    """An engine may take `first_audio_ms` to its first sound, and those between the first and the last of a flow
+    together what is left of `silent_at_most_ms`; the last one speaks then. In mid-speech one has stalled when what it
+    gave will have been played in `stall_ms`, and nothing more has come for as long."""
+
+    first_audio_ms: int = FIRST_AUDIO_WITHIN_MS
+    silent_at_most_ms: int = SILENT_AT_MOST_MS
+    stall_ms: int = STALL_MS
 
 
 class SynthesizerChain:
@@ -28,7 +51,8 @@ class SynthesizerChain:
             voice are passed over. All names are compared without case, `_` and `-` (D9).
         language: the flow's, BCP-47, where an action says none.
         voice: the flow's, where an action says neither provider nor language nor voice.
-        first_chunk_within_seconds: how long an engine may take to its first sound.
+        limits: when the next engine takes over.
+        health: how well the engines are, shared by all flows.
     """
 
     def __init__(
@@ -39,14 +63,16 @@ class SynthesizerChain:
         aliases: Mapping[str, Sequence[str]] | None = None,
         language: str | None = None,
         voice: str | None = None,
-        first_chunk_within_seconds: float = FIRST_CHUNK_WITHIN_SECONDS,
+        limits: VoiceLimits | None = None,
+        health: HealthBook | None = None,
     ) -> None:
         self._engines = {same_name(engine.name): engine for engine in engines}
         self._aliases = {same_name(name): tuple(stand_ins) for name, stand_ins in (aliases or {}).items()}
         self._order = tuple(order)
         self._language = language
         self._voice = voice
-        self._within = first_chunk_within_seconds
+        self._limits = limits or VoiceLimits()
+        self._health = health or HealthBook()
 
     def engines_for(self, provider: str | None) -> list[Synthesizer]:
         """The engines that are tried, in order, when an action names this provider (None or empty: none named)."""
@@ -62,27 +88,33 @@ class SynthesizerChain:
     ) -> AsyncGenerator[SpeechChunk, None]:
         """Speech from the first engine that gives any; SSML counts where both are given.
 
-        An engine fails when it raises, gives nothing in time, or ends without sound for words. Once sound has begun, a
-        failure is raised: half a sentence is not begun again. Text with nothing to say gives no chunk. Raises
-        ProviderFailed when every engine failed.
-        """
+        An engine fails when it raises, gives nothing in time, stalls, or ends without sound for words. The next one
+        says what was not said yet, from the start of the clause in which the sound broke off. Text with nothing to say
+        gives no chunk. Raises ProviderFailed when the last engine failed too."""
         request = self._request(text, ssml, tts)
-        silence_is_right = not speakable(text_of(request.ssml) if request.ssml is not None else request.text or "")
+        silence_is_right = not speakable(_words_of(request))
         failures: list[str] = []
-        for engine in self.engines_for(tts.provider if tts is not None else None):
-            begun = False
+        playing = _Playing(now_ms())
+        engines = self.engines_for(tts.provider if tts is not None else None)
+        for engine in engines:
+            attempt = _Attempt(engine, request, self._health.of("voice", engine.name), is_last=engine is engines[-1])
+            within = self._first_audio_within(attempt, playing, is_first=engine is engines[0])
+            if within is None or not attempt.may_be_made():
+                failures.append(f"{engine.name}: it rests" if within is not None else f"{engine.name}: no time left")
+                continue
             try:
-                async with aclosing(self._with_first_in_time(engine, request)) as chunks:
+                async with aclosing(attempt.chunks(playing, within, self._limits.stall_ms)) as chunks:
                     async for chunk in chunks:
-                        begun = True
                         yield chunk
             except OffhookError as error:
-                if begun:
-                    raise
                 failures.append(f"{engine.name}: {error.message}")
-                _log.warning("the voice %s failed (%s), the next one is tried: %s", engine.name, error.code, error)
+                _log.warning("the voice %s failed (%s), the next one goes on: %s", engine.name, error.code, error)
+                if attempt.spoken.seconds:
+                    request = SpeechRequest(attempt.spoken.rest, None, request.voice, request.language)
+                    if not request.text:
+                        return
                 continue
-            if begun or silence_is_right:
+            if attempt.spoken.seconds or silence_is_right:
                 return
             failures.append(f"{engine.name}: no sound")
             _log.warning("the voice %s made no sound of words, the next one is tried", engine.name)
@@ -92,27 +124,14 @@ class SynthesizerChain:
             code="no_voice",
         )
 
-    async def _with_first_in_time(
-        self, engine: Synthesizer, request: SpeechRequest
-    ) -> AsyncGenerator[SpeechChunk, None]:
-        chunks = engine.speak(request)
-        try:
-            try:
-                async with asyncio.timeout(self._within):
-                    first = await anext(chunks)
-            except StopAsyncIteration:
-                return
-            except TimeoutError:
-                raise ProviderFailed(
-                    f"{engine.name} gave no sound within {self._within:g} s.",
-                    remedy="See the engine's own status; the flow's next voice speaks meanwhile.",
-                    code="provider_silent",
-                ) from None
-            yield first
-            async for chunk in chunks:
-                yield chunk
-        finally:
-            await _closed(chunks)
+    def _first_audio_within(self, attempt: "_Attempt", playing: "_Playing", *, is_first: bool) -> int | None:
+        """ms; None: it would only take the time of the one that speaks at last."""
+        if attempt.is_last or attempt.is_cached:
+            return LAST_WITHIN_MS
+        left = playing.quiet_from + self._limits.silent_at_most_ms - now_ms()
+        if not is_first and left < NOT_WORTH_ASKING_MS:
+            return None
+        return min(self._limits.first_audio_ms, left) if not is_first else self._limits.first_audio_ms
 
     def _named(self, name: str) -> list[Synthesizer]:
         key = same_name(name)
@@ -128,6 +147,99 @@ class SynthesizerChain:
             voice=tts.voice if asked_for and tts is not None else self._voice,
             language=(tts.language if tts is not None else None) or self._language,
         )
+
+
+class _Playing:
+    """When what was given so far will have been played, if it is played as soon as it is given. ms of `now_ms`."""
+
+    def __init__(self, now: int) -> None:
+        self.until = now
+
+    def add(self, chunk: SpeechChunk) -> None:
+        self.until = max(self.until, now_ms()) + chunk.samples.size * 1000 // chunk.rate
+
+    @property
+    def quiet_from(self) -> int:
+        """Since when the caller hears nothing, or from when on."""
+        return self.until
+
+
+class _Attempt:
+    """One engine, asked to say something."""
+
+    def __init__(self, engine: Synthesizer, request: SpeechRequest, health: EngineHealth, *, is_last: bool) -> None:
+        self._engine: Final = engine
+        self._request: Final = request
+        self._health: Final = health
+        self.is_last: Final = is_last
+        self.is_cached: Final = isinstance(engine, CachedSynthesizer) and engine.holds(request)
+        self.spoken: Final = SpokenSoFar(_words_of(request), health.pace)
+
+    def may_be_made(self) -> bool:
+        """Whether the engine is well enough; the last one is asked in any case."""
+        return self.is_last or self.is_cached or self._health.may_be_asked(now_ms())
+
+    async def chunks(self, playing: _Playing, within_ms: int, stall_ms: int) -> AsyncGenerator[SpeechChunk, None]:
+        """The engine's speech. Raises what it raises, and ProviderFailed when it is late or stalls; what became of it
+        is noted in its health."""
+        asked_at, took, missed = now_ms(), None, 0
+        chunks = self._engine.speak(self._request)
+        try:
+            wait_ms: int = within_ms
+            while (chunk := await self._next(chunks, wait_ms)) is not None:
+                if took is None:
+                    took = now_ms() - asked_at
+                else:
+                    missed += max(0, now_ms() - playing.until)
+                self.spoken.add(chunk)
+                playing.add(chunk)
+                yield chunk
+                now = now_ms()
+                behind_at = playing.until + BEHIND_AT_MOST_MS - missed
+                wait_ms = min(max(playing.until - stall_ms, now + stall_ms), behind_at) - now
+                wait_ms = max(1, wait_ms) if not self.is_last else LAST_WITHIN_MS + max(0, playing.until - now)
+        except OffhookError as error:
+            self._note(error.code)
+            raise
+        except (GeneratorExit, asyncio.CancelledError):
+            # The caller has interrupted.
+            self._note(None, took)
+            raise
+        else:
+            if took is not None and not self.is_cached:
+                self._health.pace = self.spoken.learned(self._health.pace)
+            self._note(TroubleCode.SILENT if took is None and speakable(_words_of(self._request)) else None, took)
+        finally:
+            await _closed(chunks)
+
+    def _note(self, code: str | None, took: int | None = None) -> None:
+        if self.is_cached:
+            return
+        if code is not None:
+            self._health.failed(code, now_ms())
+            self._health.tally.switches += not self.is_last
+        elif took is None:
+            self._health.was_not_needed()
+        else:
+            self._health.succeeded(took)
+
+    async def _next(self, chunks: AsyncIterator[SpeechChunk], within_ms: int) -> SpeechChunk | None:
+        try:
+            async with asyncio.timeout(within_ms / 1000):
+                return await anext(chunks)
+        except StopAsyncIteration:
+            return None
+        except TimeoutError:
+            what = "gave no more sound" if self.spoken.seconds else "gave no sound"
+            raise ProviderFailed(
+                f"{self._engine.name} {what} within {within_ms / 1000:g} s.",
+                remedy="See the engine's own status; the flow's next voice speaks meanwhile.",
+                code=TroubleCode.SILENT,
+            ) from None
+
+
+def _words_of(request: SpeechRequest) -> str:
+    return text_of(request.ssml) if request.ssml is not None else request.text or ""
 
 
 async def _closed(chunks: AsyncIterator[SpeechChunk]) -> None:

@@ -174,9 +174,10 @@ def _streams_of(account: MediaStreamAccount) -> str:
 
 
 def _engines(settings: Settings, flow: Flow) -> Iterable[tuple[str, Callable[[], str]]]:
-    ear = engine_named(settings.speech, flow.speech.transcriber, settings.speech.transcribers)
-    if ear is not None:
-        yield "speech.transcriber", partial(_engine, ear)
+    for name in flow.speech.transcriber:
+        ear = engine_named(settings.speech, name, settings.speech.transcribers)
+        if ear is not None:
+            yield "speech.transcriber", partial(_engine, ear)
     for name in flow.speech.synthesizer:
         voice = engine_named(settings.speech, name, settings.speech.synthesizers)
         if voice is not None:

@@ -13,7 +13,7 @@ import numpy as np
 from offhook.errors import ProviderFailed
 from offhook.speech.scripted_delay import take
 from offhook.speech.ssml import text_of
-from offhook.speech.synthesizer import SpeechChunk, SpeechRequest
+from offhook.speech.synthesizer import SpeechChunk, SpeechRequest, SpokenMark
 from offhook.speech.transcriber import Samples
 
 NAME: Final = "scripted"
@@ -25,19 +25,21 @@ _RAMP_MS: Final = 5
 _LOWEST_HZ: Final = 300
 _HIGHEST_HZ: Final = 2800
 
-Failure = Literal["at_once", "midway", "never_answers", "no_sound"]
+Failure = Literal["at_once", "midway", "stalls", "never_answers", "no_sound"]
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptedVoiceSettings:
-    """`failure`: raise before the first chunk; raise after half of the speech; wait for ever; end without sound.
-    `first_audio_ms`: how long it takes to the first chunk."""
+    """`failure`: raise before the first chunk; raise after half of the speech; wait for ever after half of it; wait for
+    ever; end without sound. `first_audio_ms`: how long it takes to the first chunk. `marks`: say what was said by when.
+    """
 
     name: str = NAME
     rate: int = 8000
     ms_per_character: int = 60
     failure: Failure | None = None
     first_audio_ms: int = 0
+    marks: bool = False
 
 
 class ScriptedSynthesizer:
@@ -71,12 +73,20 @@ class ScriptedSynthesizer:
         samples = tones(said, self._settings.rate, self._settings.ms_per_character)
         if failure == "no_sound":
             return
-        end = len(samples) // 2 if failure == "midway" else len(samples)
+        end = len(samples) // 2 if failure in {"midway", "stalls"} else len(samples)
         step = self._settings.rate * CHUNK_MS // 1000
         for start in range(0, end, step):
-            yield SpeechChunk(samples[start : min(start + step, end)].copy(), self._settings.rate)
+            chunk = samples[start : min(start + step, end)].copy()
+            yield SpeechChunk(chunk, self._settings.rate, self._marks(start, start + len(chunk)))
+        if failure == "stalls":
+            await asyncio.Event().wait()
         if failure == "midway":
             raise self._failed("in the middle")
+
+    def _marks(self, start: int, end: int) -> tuple[SpokenMark, ...]:
+        each = self._settings.rate * self._settings.ms_per_character // 1000
+        ends = range(start // each + 1, end // each + 1) if self._settings.marks else ()
+        return tuple(SpokenMark(characters, characters * each - start) for characters in ends)
 
     def _failed(self, when: str) -> ProviderFailed:
         return ProviderFailed(f"The voice '{self.name}' failed {when}.", remedy="Its settings ask for that failure.")

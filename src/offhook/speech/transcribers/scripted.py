@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from offhook.speech.scripted_delay import take
 from offhook.speech.transcriber import EarFailed, Heard, Samples, TranscriptionSettings, WordsHeard
@@ -11,11 +11,14 @@ from offhook.speech.transcriber import EarFailed, Heard, Samples, TranscriptionS
 NAME: Final = "scripted"
 KEPT: Final = 100
 
+EarFailure = Literal["at_once", "midway", "falls_silent", "never_answers"]
+
 
 @dataclass(frozen=True, slots=True)
 class ScriptedEarSettings:
     """`script`: what the caller says in turns 1, 2, …; None fails that turn, and turns beyond the script have no words.
     Each `ms_per_word` of a turn's audio reveals one more word; `finish_turn` reveals the rest, `final_words_ms` later.
+    `failure`, of every turn: when it begins; when half of its words are revealed; no more words from there on; none.
     """
 
     script: Sequence[str | None] = ()
@@ -23,6 +26,7 @@ class ScriptedEarSettings:
     final_words_ms: int = 0
     name: str = NAME
     language: str | None = None
+    failure: EarFailure | None = None
 
 
 class ScriptedTranscriber:
@@ -62,6 +66,8 @@ class ScriptedStream:
         if not self._closed:
             self.heard_samples[turn] = 0
             self._revealed[turn] = 0
+            if self._settings.failure == "at_once":
+                self._fail(turn)
 
     def hear(self, turn: int, samples: Samples) -> None:
         """Audio reveals words; what is in it does not matter."""
@@ -70,15 +76,21 @@ class ScriptedStream:
         self.heard_samples[turn] += len(samples)
         words = (self._line(turn) or "").split()
         reached = min(self.heard_samples[turn] // self._samples_per_word, len(words))
-        if reached > self._revealed[turn]:
+        if self._settings.failure in {"midway", "falls_silent"}:
+            reached = min(reached, (len(words) + 1) // 2)
+        if reached > self._revealed[turn] and self._settings.failure != "never_answers":
             self._revealed[turn] = reached
             self._tell(turn, " ".join(words[:reached]), final=False)
+            if self._settings.failure == "midway" and 2 * reached >= len(words):
+                self._fail(turn)
 
     def finish_turn(self, turn: int) -> None:
         """The whole line, or the scripted failure."""
         if self._revealed.pop(turn, None) is None:
             return
         line = self._line(turn)
+        if self._settings.failure in {"falls_silent", "never_answers"}:
+            return
         if line is None:
             self._results.put_nowait(EarFailed(turn, "the script says so"))
         else:
@@ -97,6 +109,10 @@ class ScriptedStream:
             self._closed = True
             self._revealed.clear()
             self._results.put_nowait(None)
+
+    def _fail(self, turn: int) -> None:
+        self._revealed.pop(turn, None)
+        self._results.put_nowait(EarFailed(turn, "its settings ask for that failure"))
 
     def _line(self, turn: int) -> str | None:
         return self._settings.script[turn - 1] if 1 <= turn <= len(self._settings.script) else ""
