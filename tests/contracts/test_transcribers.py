@@ -9,6 +9,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 
+from offhook.speech.engine_health import EngineHealth, HealthLimits
+from offhook.speech.engine_tasks import EngineTasks
 from offhook.speech.transcriber import (
     EarFailed,
     Heard,
@@ -18,9 +20,10 @@ from offhook.speech.transcriber import (
     TranscriptionSettings,
     WordsHeard,
 )
+from offhook.speech.transcriber_chain import TranscriberChain
 from offhook.speech.transcribers.local_model import LocalEarSettings, LocalEngine, LocalTranscriber
 from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
-from offhook.speech.transcribers.scripted import ScriptedEarSettings, ScriptedTranscriber
+from offhook.speech.transcribers.scripted import EarFailure, ScriptedEarSettings, ScriptedTranscriber
 from tests.speech.tiny_models import STAND_INS, conformer_ctc, streaming_transducer, vosk_folder
 
 
@@ -31,15 +34,23 @@ async def local(engine: LocalEngine, make: Callable[[Path], Path]) -> AsyncItera
         yield LocalTranscriber(LocalEarSettings(engine, engine, make(Path(folder))))
 
 
+def scripted(failure: EarFailure | None = None) -> ScriptedTranscriber:
+    return ScriptedTranscriber(ScriptedEarSettings(["", "four words are said", "yes"], failure=failure))
+
+
+def chain(*ears: Transcriber) -> TranscriberChain:
+    return TranscriberChain(ears, [EngineHealth("ear", ear.name, HealthLimits()) for ear in ears], EngineTasks())
+
+
 # Each makes an ear that is not started, with what it needs around it: a vendor's, its fake in tests/fakes.
 EARS: dict[str, Callable[[], AbstractAsyncContextManager[Transcriber]]] = {
     "pocketsphinx": lambda: nullcontext(PocketsphinxTranscriber(PocketsphinxSettings(turns_at_once=1))),
     "sherpa-onnx": lambda: local("sherpa-onnx", streaming_transducer),
     "onnx-asr": lambda: local("onnx-asr", conformer_ctc),
     "vosk": lambda: local("vosk", vosk_folder),
-    "scripted": lambda: nullcontext(
-        ScriptedTranscriber(ScriptedEarSettings(script=["", "four words are said", "yes"]))
-    ),
+    "scripted": lambda: nullcontext(scripted()),
+    "chain": lambda: nullcontext(chain(scripted())),
+    "chain, the first fails": lambda: nullcontext(chain(scripted("at_once"), scripted())),
 }
 SILENT, SPOKEN = 1, 2
 
