@@ -1,8 +1,8 @@
 """Speech: ears that turn a caller's voice into words, voices that turn words into sound.
 
 Owns: the two interfaces (`transcriber`, `synthesizer`), one provider a file below `transcribers/` and `synthesizers/`,
-the chain that tries one voice after another (contract D10), the cache of finished speech, and the processes of their
-own in which the embedded engines run.
+the chains in which one engine goes on where another fails (contract D10), how well each engine is, the cache of
+finished speech, and the processes of their own in which the embedded engines run.
 Who may enter: `calls` through the two interface files only; `service/speech_engines.py` chooses the concrete
 classes.
 Never here: sockets of calls, the media loop, deciding when a turn begins or ends (the core does: D40), and any
