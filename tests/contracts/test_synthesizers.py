@@ -2,20 +2,34 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 import numpy as np
 import pytest
 
+from offhook.speech.openai_server import OpenAiServer
 from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
 from offhook.speech.synthesizer import SpeechRequest, Synthesizer
 from offhook.speech.synthesizers.espeak import EspeakSynthesizer
+from offhook.speech.synthesizers.openai import OpenAiSynthesizer, OpenAiVoiceSettings
 from offhook.speech.synthesizers.scripted import ScriptedSynthesizer
 from offhook.speech.transcriber import Samples
+from offhook.speech.vendor_client import open_vendor_client
+from tests.fakes.openai_speech import FakeOpenAi
+from tests.fakes.vendor_script import KEY
+
+
+@asynccontextmanager
+async def openai() -> AsyncIterator[Synthesizer]:
+    async with FakeOpenAi() as fake, open_vendor_client() as client:
+        server = OpenAiServer("openai", f"{fake.url}/v1", KEY)
+        yield OpenAiSynthesizer(OpenAiVoiceSettings(server, "gpt-4o-mini-tts", "alloy"), client)
+
 
 # Each makes a voice that is not started, with what it needs around it: a vendor's, its fake in tests/fakes.
 VOICES: dict[str, Callable[[], AbstractAsyncContextManager[Synthesizer]]] = {
     "espeak": lambda: nullcontext(EspeakSynthesizer()),
+    "openai": openai,
     "scripted": lambda: nullcontext(ScriptedSynthesizer()),
     "cached": lambda: nullcontext(CachedSynthesizer(ScriptedSynthesizer(), SpeechCache())),
 }

@@ -11,6 +11,7 @@ import pytest
 
 from offhook.speech.engine_health import EngineHealth, HealthLimits
 from offhook.speech.engine_tasks import EngineTasks
+from offhook.speech.openai_server import OpenAiServer
 from offhook.speech.transcriber import (
     EarFailed,
     Heard,
@@ -22,8 +23,12 @@ from offhook.speech.transcriber import (
 )
 from offhook.speech.transcriber_chain import TranscriberChain
 from offhook.speech.transcribers.local_model import LocalEarSettings, LocalEngine, LocalTranscriber
+from offhook.speech.transcribers.openai import OpenAiEarSettings, OpenAiTranscriber
 from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
 from offhook.speech.transcribers.scripted import EarFailure, ScriptedEarSettings, ScriptedTranscriber
+from offhook.speech.vendor_client import open_vendor_client
+from tests.fakes.openai_speech import FakeOpenAi
+from tests.fakes.vendor_script import KEY
 from tests.speech.tiny_models import STAND_INS, conformer_ctc, streaming_transducer, vosk_folder
 
 
@@ -42,9 +47,17 @@ def chain(*ears: Transcriber) -> TranscriberChain:
     return TranscriberChain(ears, [EngineHealth("ear", ear.name, HealthLimits()) for ear in ears], EngineTasks())
 
 
+@asynccontextmanager
+async def openai() -> AsyncIterator[Transcriber]:
+    async with FakeOpenAi() as fake, open_vendor_client() as client:
+        server = OpenAiServer("openai", f"{fake.url}/v1", KEY)
+        yield OpenAiTranscriber(OpenAiEarSettings(server, "gpt-4o-mini-transcribe"), client)
+
+
 # Each makes an ear that is not started, with what it needs around it: a vendor's, its fake in tests/fakes.
 EARS: dict[str, Callable[[], AbstractAsyncContextManager[Transcriber]]] = {
     "pocketsphinx": lambda: nullcontext(PocketsphinxTranscriber(PocketsphinxSettings(turns_at_once=1))),
+    "openai": openai,
     "sherpa-onnx": lambda: local("sherpa-onnx", streaming_transducer),
     "onnx-asr": lambda: local("onnx-asr", conformer_ctc),
     "vosk": lambda: local("vosk", vosk_folder),

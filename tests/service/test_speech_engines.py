@@ -40,6 +40,12 @@ async def test_what_is_made_has_the_names_that_the_settings_say() -> None:
 
 
 EVERYTHING = """
+[speech.openai.qwen]
+ear_model = "Qwen/Qwen3-ASR-1.7B"
+
+[speech.openai.both]
+ear_model = "gpt-transcribe"
+voice_model = "gpt-4o-mini-tts"
 [speech.local.mine]
 engine = "sherpa-onnx"
 model = "small"

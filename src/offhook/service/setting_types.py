@@ -213,6 +213,14 @@ def checked_public_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def checked_server_url(url: str) -> str:
+    """The address of a server that is asked by HTTP or WebSocket, without a slash at its end."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https", "ws", "wss"} or not parts.hostname or parts.query or parts.fragment:
+        _refuse(f"'{url}' is not the address of a server.", 'Write it as "https://api.example.com".')
+    return url.rstrip("/")
+
+
 def checked_number(number: str) -> str:
     """A number or name that a flow answers, without the blanks around it."""
     if not number.strip():

@@ -20,14 +20,17 @@ from offhook.service.settings import Flow, Settings
 from offhook.service.speech_settings import EMBEDDED_EAR, EMBEDDED_VOICE, SCRIPTED, Speech, Switching
 from offhook.speech.engine_health import HealthBook, HealthLimits, Kind
 from offhook.speech.engine_tasks import EngineTasks
+from offhook.speech.openai_server import OpenAiServer
 from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
 from offhook.speech.synthesizer import Synthesizer
 from offhook.speech.synthesizer_chain import SynthesizerChain, VoiceLimits
 from offhook.speech.synthesizers.espeak import EspeakSynthesizer
+from offhook.speech.synthesizers.openai import OpenAiSynthesizer, OpenAiVoiceSettings
 from offhook.speech.synthesizers.scripted import ScriptedSynthesizer, ScriptedVoiceSettings
 from offhook.speech.transcriber import Transcriber
 from offhook.speech.transcriber_chain import TranscriberChain
 from offhook.speech.transcribers.local_model import LocalEarSettings, LocalTranscriber
+from offhook.speech.transcribers.openai import OpenAiEarSettings, OpenAiTranscriber
 from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
 from offhook.speech.transcribers.scripted import ScriptedEarSettings, ScriptedTranscriber
 from offhook.speech.turn_relay import RelayLimits
@@ -59,12 +62,21 @@ def made_ears(speech: Speech, client: aiohttp.ClientSession) -> list[Transcriber
         ScriptedTranscriber(ScriptedEarSettings(scripted.script, scripted.word_every_ms, scripted.final_words_ms)),
     ]
     ears += (
+        OpenAiTranscriber(
+            OpenAiEarSettings(
+                OpenAiServer(name, of.url, of.key), of.ear_model, verbose=of.verbose, partial_words=of.partial_words
+            ),
+            client,
+        )
+        for name, of in speech.openai.items()
+        if of.ear_model is not None
+    )
+    ears += (
         LocalTranscriber(
             LocalEarSettings(name, local.engine, speech.folder_of(local.model), local.workers, local.threads)
         )
         for name, local in speech.local.items()
     )
-    del client
     return ears
 
 
@@ -75,7 +87,16 @@ def made_voices(speech: Speech, client: aiohttp.ClientSession, cache: SpeechCach
         EspeakSynthesizer(),
         ScriptedSynthesizer(ScriptedVoiceSettings(first_audio_ms=speech.scripted.first_audio_ms)),
     ]
-    del client
+    voices += (
+        OpenAiSynthesizer(
+            OpenAiVoiceSettings(
+                OpenAiServer(name, of.url, of.key), of.voice_model, of.voice, of.voices, of.sample_rate
+            ),
+            client,
+        )
+        for name, of in speech.openai.items()
+        if of.voice_model is not None
+    )
     return [CachedSynthesizer(voice, cache) for voice in voices]
 
 

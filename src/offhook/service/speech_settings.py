@@ -6,12 +6,14 @@ the operator names there is a dict, whose keys are the names. What is made of th
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from offhook.service.setting_section import Section, limit
-from offhook.service.setting_types import Listed
+from offhook.service.setting_types import Listed, checked_server_url
+
+ServerUrl: TypeAlias = Annotated[str, AfterValidator(checked_server_url)]
 
 EMBEDDED_EAR: Final = "pocketsphinx"
 EMBEDDED_VOICE: Final = "espeak"
@@ -46,6 +48,40 @@ class ScriptedSpeech(Section):
     """How long after the end of a turn its final words come."""
     script: Listed[str] = ()
     """What is heard in the turns 1, 2, … of every call. Turns beyond it have no words."""
+
+
+class OpenAiSection(EngineSection):
+    """A server that speaks OpenAI's protocol, under a name of the operator's own: OpenAI, vLLM with Qwen3-ASR,
+    Parakeet, faster-whisper, Kokoro … An ear with `ear_model`, a voice with `voice_model`. Names of the public service:
+    `SIPGATE_QWEN` is the one named `qwen`, `SIPGATE_PARAKEET` the one named `parakeet`."""
+
+    url: ServerUrl = "https://api.openai.com/v1"
+    """Its address, as OpenAI's own ends: `http://asr.example:8000/v1`."""
+    key: str | None = Field(default=None, min_length=1, repr=False)
+    """Sent as a bearer token, where the server wants one."""
+    ear_model: str | None = Field(default=None, min_length=1)
+    """What hears: `gpt-transcribe`, `Qwen/Qwen3-ASR-1.7B`, …"""
+    partial_words: bool = True
+    """Ask about the growing turn while the caller speaks: words for interrupting, for about five times the audio. Off:
+    callers interrupt with `immediate` or not at all."""
+    verbose: bool = False
+    """Ask for `verbose_json`: words with times, the language, how sure the model is. Whisper models only."""
+    voice_model: str | None = Field(default=None, min_length=1)
+    """What speaks: `gpt-4o-mini-tts`, `kokoro`, …"""
+    voice: str = Field(default="alloy", min_length=1)
+    """Who speaks where an action names no voice, or one that the server does not know."""
+    voices: dict[str, str] = Field(default_factory=dict)
+    """Who speaks which language, before `voice`: `{ de = "nova" }`."""
+    sample_rate: int = Field(default=24000, ge=8000, le=48000)
+    """Hz of the server's `pcm`."""
+
+    @property
+    def hears(self) -> bool:
+        return self.ear_model is not None
+
+    @property
+    def speaks(self) -> bool:
+        return self.voice_model is not None
 
 
 class LocalModel(EngineSection):
@@ -104,6 +140,7 @@ class Speech(Section):
     scripted: ScriptedSpeech = ScriptedSpeech()
     models: Path = Path("models")
     """The folder of models."""
+    openai: dict[str, OpenAiSection] = Field(default_factory=dict)
     local: dict[str, LocalModel] = Field(default_factory=dict)
 
     @property
