@@ -10,11 +10,15 @@ import pytest
 from offhook.speech.openai_server import OpenAiServer
 from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
 from offhook.speech.synthesizer import SpeechRequest, Synthesizer
+from offhook.speech.synthesizers.deepgram import DeepgramSynthesizer, DeepgramVoiceSettings
+from offhook.speech.synthesizers.eleven_labs import ElevenLabsSynthesizer, ElevenLabsVoiceSettings
 from offhook.speech.synthesizers.espeak import EspeakSynthesizer
 from offhook.speech.synthesizers.openai import OpenAiSynthesizer, OpenAiVoiceSettings
 from offhook.speech.synthesizers.scripted import ScriptedSynthesizer
 from offhook.speech.transcriber import Samples
 from offhook.speech.vendor_client import open_vendor_client
+from tests.fakes.deepgram import FakeDeepgram
+from tests.fakes.eleven_labs import FakeElevenLabs
 from tests.fakes.openai_speech import FakeOpenAi
 from tests.fakes.vendor_script import KEY
 
@@ -26,8 +30,22 @@ async def openai() -> AsyncIterator[Synthesizer]:
         yield OpenAiSynthesizer(OpenAiVoiceSettings(server, "gpt-4o-mini-tts", "alloy"), client)
 
 
+@asynccontextmanager
+async def deepgram() -> AsyncIterator[Synthesizer]:
+    async with FakeDeepgram() as fake, open_vendor_client() as client:
+        yield DeepgramSynthesizer(DeepgramVoiceSettings(KEY, fake.url), client)
+
+
+@asynccontextmanager
+async def eleven_labs() -> AsyncIterator[Synthesizer]:
+    async with FakeElevenLabs() as fake, open_vendor_client() as client:
+        yield ElevenLabsSynthesizer(ElevenLabsVoiceSettings(KEY, fake.url), client)
+
+
 # Each makes a voice that is not started, with what it needs around it: a vendor's, its fake in tests/fakes.
 VOICES: dict[str, Callable[[], AbstractAsyncContextManager[Synthesizer]]] = {
+    "deepgram": deepgram,
+    "eleven_labs": eleven_labs,
     "espeak": lambda: nullcontext(EspeakSynthesizer()),
     "openai": openai,
     "scripted": lambda: nullcontext(ScriptedSynthesizer()),

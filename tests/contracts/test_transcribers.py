@@ -22,11 +22,15 @@ from offhook.speech.transcriber import (
     WordsHeard,
 )
 from offhook.speech.transcriber_chain import TranscriberChain
+from offhook.speech.transcribers.deepgram import DeepgramEarSettings, DeepgramTranscriber
+from offhook.speech.transcribers.eleven_labs import ElevenLabsEarSettings, ElevenLabsTranscriber
 from offhook.speech.transcribers.local_model import LocalEarSettings, LocalEngine, LocalTranscriber
 from offhook.speech.transcribers.openai import OpenAiEarSettings, OpenAiTranscriber
 from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
 from offhook.speech.transcribers.scripted import EarFailure, ScriptedEarSettings, ScriptedTranscriber
 from offhook.speech.vendor_client import open_vendor_client
+from tests.fakes.deepgram import FakeDeepgram
+from tests.fakes.eleven_labs import FakeElevenLabs
 from tests.fakes.openai_speech import FakeOpenAi
 from tests.fakes.vendor_script import KEY
 from tests.speech.tiny_models import STAND_INS, conformer_ctc, streaming_transducer, vosk_folder
@@ -54,8 +58,22 @@ async def openai() -> AsyncIterator[Transcriber]:
         yield OpenAiTranscriber(OpenAiEarSettings(server, "gpt-4o-mini-transcribe"), client)
 
 
+@asynccontextmanager
+async def deepgram() -> AsyncIterator[Transcriber]:
+    async with FakeDeepgram() as fake, open_vendor_client() as client:
+        yield DeepgramTranscriber(DeepgramEarSettings(KEY, fake.url), client)
+
+
+@asynccontextmanager
+async def eleven_labs() -> AsyncIterator[Transcriber]:
+    async with FakeElevenLabs() as fake, open_vendor_client() as client:
+        yield ElevenLabsTranscriber(ElevenLabsEarSettings(KEY, fake.url), client)
+
+
 # Each makes an ear that is not started, with what it needs around it: a vendor's, its fake in tests/fakes.
 EARS: dict[str, Callable[[], AbstractAsyncContextManager[Transcriber]]] = {
+    "deepgram": deepgram,
+    "eleven_labs": eleven_labs,
     "pocketsphinx": lambda: nullcontext(PocketsphinxTranscriber(PocketsphinxSettings(turns_at_once=1))),
     "openai": openai,
     "sherpa-onnx": lambda: local("sherpa-onnx", streaming_transducer),

@@ -49,6 +49,10 @@ voice_model = "gpt-4o-mini-tts"
 [speech.local.mine]
 engine = "sherpa-onnx"
 model = "small"
+[speech.deepgram]
+key = "one"
+[speech.eleven_labs]
+key = "two"
 """
 """Every section of an engine, with as little as it needs."""
 

@@ -24,11 +24,15 @@ from offhook.speech.openai_server import OpenAiServer
 from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
 from offhook.speech.synthesizer import Synthesizer
 from offhook.speech.synthesizer_chain import SynthesizerChain, VoiceLimits
+from offhook.speech.synthesizers.deepgram import DeepgramSynthesizer, DeepgramVoiceSettings
+from offhook.speech.synthesizers.eleven_labs import ElevenLabsSynthesizer, ElevenLabsVoiceSettings
 from offhook.speech.synthesizers.espeak import EspeakSynthesizer
 from offhook.speech.synthesizers.openai import OpenAiSynthesizer, OpenAiVoiceSettings
 from offhook.speech.synthesizers.scripted import ScriptedSynthesizer, ScriptedVoiceSettings
 from offhook.speech.transcriber import Transcriber
 from offhook.speech.transcriber_chain import TranscriberChain
+from offhook.speech.transcribers.deepgram import DeepgramEarSettings, DeepgramTranscriber
+from offhook.speech.transcribers.eleven_labs import ElevenLabsEarSettings, ElevenLabsTranscriber
 from offhook.speech.transcribers.local_model import LocalEarSettings, LocalTranscriber
 from offhook.speech.transcribers.openai import OpenAiEarSettings, OpenAiTranscriber
 from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
@@ -77,6 +81,15 @@ def made_ears(speech: Speech, client: aiohttp.ClientSession) -> list[Transcriber
         )
         for name, local in speech.local.items()
     )
+    if (deepgram := speech.deepgram) is not None:
+        parameters = tuple(deepgram.parameters.items())
+        wanted = DeepgramEarSettings(deepgram.key, deepgram.url, deepgram.model, parameters)
+        ears.append(DeepgramTranscriber(wanted, client))
+    if (eleven := speech.eleven_labs) is not None:
+        chosen = ElevenLabsEarSettings(
+            eleven.key, eleven.url, eleven.model, word_times=eleven.word_times, zero_retention=eleven.zero_retention
+        )
+        ears.append(ElevenLabsTranscriber(chosen, client))
     return ears
 
 
@@ -97,6 +110,23 @@ def made_voices(speech: Speech, client: aiohttp.ClientSession, cache: SpeechCach
         for name, of in speech.openai.items()
         if of.voice_model is not None
     )
+    if (deepgram := speech.deepgram) is not None:
+        parameters = tuple(deepgram.voice_parameters.items())
+        wanted = DeepgramVoiceSettings(deepgram.key, deepgram.url, deepgram.voice, deepgram.voice_rate, parameters)
+        voices.append(DeepgramSynthesizer(wanted, client))
+    if (eleven := speech.eleven_labs) is not None:
+        chosen = ElevenLabsVoiceSettings(
+            eleven.key,
+            eleven.url,
+            eleven.voice_model,
+            eleven.voice,
+            eleven.voice_rate,
+            eleven.speed,
+            eleven.stability,
+            eleven.similarity,
+            eleven.zero_retention,
+        )
+        voices.append(ElevenLabsSynthesizer(chosen, client))
     return [CachedSynthesizer(voice, cache) for voice in voices]
 
 

@@ -35,6 +35,70 @@ class EngineSection(Section):
         return False
 
 
+class DeepgramSection(EngineSection):
+    """Deepgram: an ear and a voice."""
+
+    key: str = Field(min_length=1, repr=False)
+    """An API key of a Deepgram project."""
+    url: ServerUrl = "https://api.deepgram.com"
+    """Its address: another one for a region (`https://api.eu.deepgram.com`) or a Deepgram of your own."""
+    model: str = Field(default="nova-3", min_length=1)
+    """What hears: `nova-3`, `nova-3-medical`, `nova-2-phonecall`, …. Several languages in one call are for Nova-3 and
+    Nova-2; Nova-3 takes phrases as `custom_vocabulary`, others single words."""
+    parameters: dict[str, str] = Field(default_factory=dict)
+    """More of the query that the ear sends, as Deepgram's reference names it: `{ mip_opt_out = "true" }`."""
+    voice: str = Field(default="aura-2-thalia-en", min_length=1)
+    """What speaks where neither the app nor the flow names a voice. For another language that Deepgram speaks, a voice
+    of that language takes its place."""
+    voice_rate: Literal[8000, 16000, 24000] = 16000
+    """Hz. 8000 is enough where all calls are narrowband."""
+    voice_parameters: dict[str, str] = Field(default_factory=dict)
+    """More of the query that the voice sends: `{ mip_opt_out = "true" }`."""
+
+    @property
+    def hears(self) -> bool:
+        return True
+
+    @property
+    def speaks(self) -> bool:
+        return True
+
+
+class ElevenLabsSection(EngineSection):
+    """ElevenLabs: an ear and a voice."""
+
+    key: str = Field(min_length=1, repr=False)
+    """An API key of an ElevenLabs workspace."""
+    url: ServerUrl = "https://api.elevenlabs.io"
+    """Its address: another one for a region (`https://api.eu.residency.elevenlabs.io`)."""
+    model: str = Field(default="scribe_v2_realtime", min_length=1)
+    """What hears."""
+    word_times: bool = False
+    """Ask for when each word was said and in which language, too. The final words then come a little later."""
+    voice: str | None = None
+    """Who speaks where neither the app nor the flow names a voice, by id or by name. None: the account's first."""
+    voice_model: str = Field(default="eleven_flash_v2_5", min_length=1)
+    """What speaks. The Flash models are the fastest; `eleven_multilingual_v2` reads numbers better."""
+    voice_rate: Literal[8000, 16000, 24000] = 16000
+    """Hz. 8000 is enough where all calls are narrowband."""
+    speed: float | None = Field(default=None, ge=0.7, le=1.2)
+    """How fast it speaks. None: as the voice is set at ElevenLabs."""
+    stability: float | None = Field(default=None, ge=0, le=1)
+    """How even it speaks. None: as the voice is set at ElevenLabs."""
+    similarity: float | None = Field(default=None, ge=0, le=1)
+    """How near it keeps to the original voice. None: as the voice is set at ElevenLabs."""
+    zero_retention: bool = False
+    """Ask ElevenLabs to keep nothing of what is heard and said. For accounts that may."""
+
+    @property
+    def hears(self) -> bool:
+        return True
+
+    @property
+    def speaks(self) -> bool:
+        return True
+
+
 class ScriptedSpeech(Section):
     """The engines named `scripted`, which take as long as a vendor's would: to put an app under load without paying for
     speech. The voice speaks in tones; the ear hears what is written here, whatever callers say."""
@@ -142,6 +206,10 @@ class Speech(Section):
     """The folder of models."""
     openai: dict[str, OpenAiSection] = Field(default_factory=dict)
     local: dict[str, LocalModel] = Field(default_factory=dict)
+    deepgram: DeepgramSection | None = None
+    """Deepgram, where it is set."""
+    eleven_labs: ElevenLabsSection | None = None
+    """ElevenLabs, where it is set."""
 
     @property
     def transcribers(self) -> tuple[str, ...]:

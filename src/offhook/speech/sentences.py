@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
-from offhook.protocol.sentence_ends import sentences
+from offhook.protocol.sentence_ends import sentence_end, sentences
 
 MAX_PIECE_CHARACTERS: Final = 400
 """About half a minute of speech: what is cancelled, retried and queued at a time."""
@@ -35,6 +35,13 @@ def pieces(text: str, at_most: int = MAX_PIECE_CHARACTERS) -> list[str]:
             else:
                 found.append(part)
     return found
+
+
+def first_sentence_apart(text: str, at_most: int = MAX_PIECE_CHARACTERS) -> list[str]:
+    """The same pieces, but that of the first sentence holds no other one: the sooner it is made, the sooner it is
+    heard."""
+    end = sentence_end(text)
+    return pieces(text, at_most) if end is None else [*pieces(text[:end], at_most), *pieces(text[end:], at_most)]
 
 
 def shortened(text: str, at_most: int) -> str:

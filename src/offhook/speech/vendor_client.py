@@ -1,7 +1,8 @@
 """The HTTP client that all connectors of vendors share: connections stay open between requests, so that the next word
 needs no handshake."""
 
-from typing import Final
+from types import SimpleNamespace
+from typing import Final, NoReturn
 
 import aiohttp
 
@@ -12,11 +13,25 @@ NO_LIMITS: Final = aiohttp.ClientTimeout(total=None, connect=None, sock_read=Non
 """The connectors and the chains set the limits."""
 
 
+class RedirectRefused(aiohttp.ClientConnectionError):
+    """The vendor's answer points elsewhere."""
+
+
+async def _refuse_redirect(
+    _session: aiohttp.ClientSession, _context: SimpleNamespace, params: aiohttp.TraceRequestRedirectParams
+) -> NoReturn:
+    params.response.close()
+    raise RedirectRefused(f"it answered {params.response.status}, which points elsewhere; that is not followed")
+
+
 def open_vendor_client() -> aiohttp.ClientSession:
-    """A client that does not limit the number of its connections and keeps no cookies. To be made inside the event loop
-    and closed by who made it. Connectors give `allow_redirects=False`: a redirect would carry the key elsewhere."""
+    """A client that does not limit the number of its connections, keeps no cookies and follows no redirects, which
+    would carry the key elsewhere. To be made inside the event loop and closed by who made it."""
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(_refuse_redirect)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ttl_dns_cache=DNS_CACHE_SECONDS),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=NO_LIMITS,
+        trace_configs=[trace],
     )
