@@ -6,9 +6,14 @@ from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from offhook import Assistant, UserSpeak
+from offhook import Assistant, SessionStart, UserSpeak
 
 assistant = Assistant(token=os.environ.get("AI_FLOW_SHARED_SECRET"))
+
+
+@assistant.on_session_start
+async def greet(event: SessionStart) -> str:
+    return "Hello. What can I do for you?"
 
 
 @assistant.on_user_speak

@@ -4,9 +4,14 @@ import os
 
 from flask import Flask
 
-from offhook import Assistant, UserSpeak
+from offhook import Assistant, SessionStart, UserSpeak
 
 assistant = Assistant(token=os.environ.get("AI_FLOW_SHARED_SECRET"))
+
+
+@assistant.on_session_start
+def greet(event: SessionStart) -> str:
+    return "Hello. What can I do for you?"
 
 
 @assistant.on_user_speak

@@ -1,5 +1,4 @@
-"""In Django, as a view, in one file: `python examples/09_django.py runserver 3000`. In a project of your own, only the
-line in `urlpatterns` is new."""
+"""In Django, as a view, in one file: `python examples/09_django.py runserver 3000`. (Your `urlpatterns` get a line.)"""
 
 import os
 import sys
@@ -8,9 +7,14 @@ from django.conf import settings
 from django.core.management import execute_from_command_line
 from django.urls import path
 
-from offhook import Assistant, UserSpeak
+from offhook import Assistant, SessionStart, UserSpeak
 
 assistant = Assistant(token=os.environ.get("AI_FLOW_SHARED_SECRET"))
+
+
+@assistant.on_session_start
+def greet(event: SessionStart) -> str:
+    return "Hello. What can I do for you?"
 
 
 @assistant.on_user_speak

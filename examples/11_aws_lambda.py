@@ -5,12 +5,17 @@ Instances come and go, so the state is in Redis (REDIS_URL); without it, each in
 
 import os
 
-from offhook import Assistant, RedisStates, UserSpeak
+from offhook import Assistant, RedisStates, SessionStart, UserSpeak
 
 redis_url = os.environ.get("REDIS_URL")
 assistant = Assistant(
     token=os.environ.get("AI_FLOW_SHARED_SECRET"), states=RedisStates(redis_url) if redis_url else None
 )
+
+
+@assistant.on_session_start
+def greet(event: SessionStart) -> str:
+    return "Hello. What can I do for you?"
 
 
 @assistant.on_user_speak

@@ -7,7 +7,7 @@ from websockets.asyncio.server import Server, serve
 
 from offhook import Assistant, UserSpeak
 
-assistant = Assistant(token=os.environ.get("AI_FLOW_SHARED_SECRET"))
+assistant = Assistant(token=os.environ.get("AI_FLOW_SHARED_SECRET"), on_session_start=lambda event: "Hello.")
 
 
 @assistant.on_user_speak

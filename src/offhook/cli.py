@@ -165,12 +165,13 @@ def _add_conformance(commands: Any) -> None:
     )
     check.add_argument("--time-limit", type=_above_0, default=5.0, metavar="SECONDS", help="default: %(default)g")
     check.add_argument("--calls", type=_count, default=50, metavar="N", help="how many at once; default: %(default)s")
+    check.add_argument("--quiet", type=_above_0, default=0.3, metavar="SECONDS", help="default: %(default)g")
     check.add_argument("--junit", type=Path, metavar="FILE", help="write a report for CI, too")
     check.add_argument("--json", action="store_true", help="the report as JSON")
     _add_token(check)
     check.set_defaults(
         options=lambda a: ConformanceOptions(
-            a.url, a.token, a.signing_secret, tuple(a.only), a.time_limit, a.calls, a.junit, a.json
+            a.url, a.token, a.signing_secret, tuple(a.only), a.time_limit, a.calls, a.quiet, a.junit, a.json
         )
     )
 

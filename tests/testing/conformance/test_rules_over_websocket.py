@@ -71,7 +71,7 @@ async def socket_app(
 
 
 async def checked(url: str, **aim: Any) -> Report:
-    return await check_app(Aim(url, **{"time_limit": 1.0, "calls_at_once": 8, **aim}))
+    return await check_app(Aim(url, **{"time_limit": 1.0, "calls_at_once": 8, "quiet_seconds": 0.1, **aim}))
 
 
 def found(report: Report) -> set[str]:
@@ -157,7 +157,7 @@ async def test_c04_the_handshake_is_redirected() -> None:
 
 async def test_c12_a_connection_that_waits_holds_up_the_others() -> None:
     async with socket_app(one_at_a_time=True) as url:
-        assert found(await checked(url)) == {"C12"}
+        assert found(await checked(url, time_limit=0.3)) == {"C12"}
 
 
 async def test_c15_pings_are_not_answered() -> None:
@@ -233,7 +233,7 @@ async def test_c81_the_fifth_connection_is_not_answered() -> None:
             await handle_right(socket, event)
 
     async with socket_app(handle) as url:
-        assert found(await checked(url)) == {"C81"}
+        assert found(await checked(url, time_limit=0.5)) == {"C81"}
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -24,6 +24,7 @@ def run(options: ConformanceOptions, terminal: Terminal) -> int:
         options.only,
         options.time_limit,
         options.calls,
+        options.quiet_seconds,
     )
     if options.junit is not None:
         _written(options.junit, "")

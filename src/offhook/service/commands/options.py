@@ -53,8 +53,8 @@ class CallOptions:
 @dataclass(frozen=True, slots=True)
 class ConformanceOptions:
     """`offhook conformance`: the app at `url`, with `token` as X-API-TOKEN and `signing_secret` for signatures. `only`
-    rules, decisions or sections; `time_limit` in seconds for an event; `calls` at once; a report to `junit`, or as
-    `json` instead of text."""
+    rules, decisions or sections; `time_limit` in seconds for an event; `calls` at once; `quiet_seconds` of a WebSocket,
+    after which nothing more is expected; a report to `junit`, or as `json` instead of text."""
 
     url: str
     token: str | None = None
@@ -62,6 +62,7 @@ class ConformanceOptions:
     only: tuple[str, ...] = ()
     time_limit: float = 5.0
     calls: int = 50
+    quiet_seconds: float = 0.3
     junit: Path | None = None
     json: bool = False
 

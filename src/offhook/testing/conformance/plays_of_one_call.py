@@ -6,7 +6,7 @@ from offhook.testing.conformance import rule_book
 from offhook.testing.conformance.caller import Caller
 from offhook.testing.conformance.finding import Complaint
 from offhook.testing.conformance.rule_book import Rule
-from offhook.testing.conformance.stage import CALLED, CALLER, QUIET_SECONDS, Stage
+from offhook.testing.conformance.stage import CALLED, CALLER, Stage
 from offhook.testing.conformance.wire import Fate, Listening, Outcome
 
 SLOW_MS: Final = 1000
@@ -215,7 +215,8 @@ async def many_events_at_once(stage: Stage) -> None:
         outcome = await call.tell(kind, listening=silent, **_PLAIN.get(kind, {}))
         if outcome.fate is not Fate.TAKEN:
             return
-    await call.tell("assistant_speech_ended", listening=Listening(QUIET_SECONDS, QUIET_SECONDS))
+    quiet = stage.aim.quiet_seconds
+    await call.tell("assistant_speech_ended", listening=Listening(quiet, quiet))
     await (await call.hears_out()).hangs_up()
 
 

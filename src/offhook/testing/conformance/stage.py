@@ -18,20 +18,17 @@ from offhook.testing.conformance.wire import Fate, Identity, Line, Listening, Ou
 
 CALLED: Final = "+4921155660"
 CALLER: Final = "+4915123456789"
-QUIET_SECONDS: Final = 0.3
-"""Over a WebSocket: silence after which nothing more is expected to an event that need not be answered."""
-_SHORTEST_SECONDS: Final = 0.2
-_SETTLE_SECONDS: Final = 0.005
 _LONGEST_SHOWN: Final = 300
-_FIRST_SECONDS: Final = {
-    "dtmf_received": QUIET_SECONDS,
-    "user_input_timeout": QUIET_SECONDS,
-    "session_end": QUIET_SECONDS,
-    "user_speech_started": QUIET_SECONDS,
-    "assistant_speak": 0.1,
-    "assistant_speech_ended": 0.1,
+_FIRST_QUIETS: Final = {
+    "dtmf_received": 1,
+    "user_input_timeout": 1,
+    "session_end": 1,
+    "user_speech_started": 1,
+    "assistant_speak": 1 / 3,
+    "assistant_speech_ended": 1 / 3,
 }
-"""How long the first play listens for an answer to these; to the others, for the whole time limit."""
+"""How often the time of quiet (`Aim.quiet_seconds`) the first play listens for an answer to these; to the others, for
+the whole time limit."""
 
 _RULE_OF_FATE: Final[dict[Fate, Rule]] = {
     Fate.STATUS: rule_book.STATUS,
@@ -100,13 +97,15 @@ class Stage:
 
     def listening(self, kind: str) -> Listening:
         """How long a WebSocket is listened to after this event."""
+        quiet = self.aim.quiet_seconds
         if self.learning:
-            first = _FIRST_SECONDS.get(kind, self.aim.time_limit)
-            return Listening(first, _SHORTEST_SECONDS / 2)
+            first = _FIRST_QUIETS[kind] * quiet if kind in _FIRST_QUIETS else self.aim.time_limit
+            return Listening(first, quiet / 3)
         usual = self.habit.get(kind)
+        settle = quiet / 60
         if usual is None:
-            return Listening(_SETTLE_SECONDS, _SETTLE_SECONDS)
-        return Listening(min(self.aim.time_limit, max(_SHORTEST_SECONDS, 4 * usual / 1000)), _SETTLE_SECONDS)
+            return Listening(settle, settle)
+        return Listening(min(self.aim.time_limit, max(quiet * 2 / 3, 4 * usual / 1000)), settle)
 
     # --- what was wrong
 
