@@ -76,6 +76,7 @@ ROOMS: dict[str, Room] = {
         files={
             "espeak_process.py": ("espeakng_loader",),
             "onnx_asr_process.py": ("onnx_asr", "onnxruntime"),
+            "piper_process.py": ("onnxruntime", "piper"),
             "sherpa_process.py": ("sherpa_onnx",),
             "sphinx_turn.py": ("pocketsphinx",),
             "vosk_process.py": ("vosk",),

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from offhook.speech.synthesizers.deepgram import DeepgramSynthesizer, DeepgramVo
 from offhook.speech.synthesizers.eleven_labs import ElevenLabsSynthesizer, ElevenLabsVoiceSettings
 from offhook.speech.synthesizers.espeak import EspeakSynthesizer
 from offhook.speech.synthesizers.openai import OpenAiSynthesizer, OpenAiVoiceSettings
+from offhook.speech.synthesizers.piper import PiperSettings, PiperSynthesizer
 from offhook.speech.synthesizers.scripted import ScriptedSynthesizer
 from offhook.speech.transcriber import Samples
 from offhook.speech.vendor_client import open_vendor_client
@@ -21,6 +24,13 @@ from tests.fakes.deepgram import FakeDeepgram
 from tests.fakes.eleven_labs import FakeElevenLabs
 from tests.fakes.openai_speech import FakeOpenAi
 from tests.fakes.vendor_script import KEY
+from tests.speech.tiny_models import piper_voice
+
+
+@asynccontextmanager
+async def piper() -> AsyncIterator[Synthesizer]:
+    with TemporaryDirectory() as folder:
+        yield PiperSynthesizer(PiperSettings("piper", piper_voice(Path(folder))))
 
 
 @asynccontextmanager
@@ -48,6 +58,7 @@ VOICES: dict[str, Callable[[], AbstractAsyncContextManager[Synthesizer]]] = {
     "eleven_labs": eleven_labs,
     "espeak": lambda: nullcontext(EspeakSynthesizer()),
     "openai": openai,
+    "piper": piper,
     "scripted": lambda: nullcontext(ScriptedSynthesizer()),
     "cached": lambda: nullcontext(CachedSynthesizer(ScriptedSynthesizer(), SpeechCache())),
 }

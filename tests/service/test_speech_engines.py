@@ -49,6 +49,10 @@ voice_model = "gpt-4o-mini-tts"
 [speech.local.mine]
 engine = "sherpa-onnx"
 model = "small"
+
+[speech.local.thorsten]
+engine = "piper"
+model = "thorsten"
 [speech.deepgram]
 key = "one"
 [speech.eleven_labs]

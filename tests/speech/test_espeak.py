@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from offhook.errors import ExtraMissing, ProviderFailed
+from offhook.speech.sentences import MAX_CHARACTERS
 from offhook.speech.synthesizer import SpeechChunk, SpeechRequest
-from offhook.speech.synthesizers.espeak import MAX_CHARACTERS, EspeakSettings, EspeakSynthesizer
+from offhook.speech.synthesizers.espeak import EspeakSettings, EspeakSynthesizer
 from offhook.speech.transcriber import Samples
 
 
@@ -233,8 +234,8 @@ async def test_an_engine_that_dies_twice_of_the_same_sentence_has_failed(
         "def get_library_path(): return here / 'libespeak-ng.so'\n"
         "def get_data_path(): return here / 'espeak-ng-data'\n"
         "speak = __main__.EspeakLibrary.speak\n"
-        "def deadly(self, number, request):\n"
-        "    return os._exit(9) if 'poison' in request['text'] else speak(self, number, request)\n"
+        "def deadly(self, request, give):\n"
+        "    return os._exit(9) if 'poison' in request['text'] else speak(self, request, give)\n"
         "__main__.EspeakLibrary.speak = deadly\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))

@@ -8,8 +8,9 @@ import pytest
 
 from offhook.errors import ProviderFailed
 from offhook.speech.openai_server import OpenAiServer
+from offhook.speech.sentences import spoken_pieces
 from offhook.speech.synthesizer import SpeechRequest
-from offhook.speech.synthesizers.openai import OpenAiSynthesizer, OpenAiVoiceSettings, spoken_pieces
+from offhook.speech.synthesizers.openai import OpenAiSynthesizer, OpenAiVoiceSettings
 from offhook.speech.transcriber import Samples
 from offhook.speech.vendor_client import open_vendor_client
 from tests.fakes.openai_speech import SPEECH_RATE, FakeOpenAi
@@ -160,13 +161,3 @@ async def test_a_voice_that_is_stopped_says_so(voice: OpenAiSynthesizer) -> None
 
 async def test_a_check_finds_the_model(voice: OpenAiSynthesizer) -> None:
     assert MODEL in await voice.check()
-
-
-def test_text_is_cut_behind_its_first_sentence() -> None:
-    assert spoken_pieces("Guten Tag, Dr. Weber. Es ist 15.30 Uhr. Bis morgen!") == [
-        "Guten Tag, Dr. Weber.",
-        "Es ist 15.30 Uhr. Bis morgen!",
-    ]
-    assert spoken_pieces("no end") == ["no end"]
-    assert spoken_pieces("... \n") == []
-    assert all(len(piece) <= 400 for piece in spoken_pieces("One more sentence. " * 200))

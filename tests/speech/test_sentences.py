@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offhook.speech.sentences import cleaned, pieces, shortened
+from offhook.speech.sentences import cleaned, pieces, shortened, spoken_pieces
 
 
 def letters(text: str) -> str:
@@ -48,3 +48,13 @@ def test_shortened_text_ends_with_a_word() -> None:
     assert shortened("one two three", 9) == "one two"
     assert shortened("one two three", 13) == "one two three"
     assert shortened("onetwothree", 4) == "onet"
+
+
+def test_text_is_cut_behind_its_first_sentence() -> None:
+    assert spoken_pieces("Guten Tag, Dr. Weber. Es ist 15.30 Uhr. Bis morgen!") == [
+        "Guten Tag, Dr. Weber.",
+        "Es ist 15.30 Uhr. Bis morgen!",
+    ]
+    assert spoken_pieces("no end") == ["no end"]
+    assert spoken_pieces("... \n") == []
+    assert all(len(piece) <= 400 for piece in spoken_pieces("One more sentence. " * 200))

@@ -28,6 +28,7 @@ from offhook.speech.synthesizers.deepgram import DeepgramSynthesizer, DeepgramVo
 from offhook.speech.synthesizers.eleven_labs import ElevenLabsSynthesizer, ElevenLabsVoiceSettings
 from offhook.speech.synthesizers.espeak import EspeakSynthesizer
 from offhook.speech.synthesizers.openai import OpenAiSynthesizer, OpenAiVoiceSettings
+from offhook.speech.synthesizers.piper import PiperSettings, PiperSynthesizer
 from offhook.speech.synthesizers.scripted import ScriptedSynthesizer, ScriptedVoiceSettings
 from offhook.speech.transcriber import Transcriber
 from offhook.speech.transcriber_chain import TranscriberChain
@@ -80,6 +81,7 @@ def made_ears(speech: Speech, client: aiohttp.ClientSession) -> list[Transcriber
             LocalEarSettings(name, local.engine, speech.folder_of(local.model), local.workers, local.threads)
         )
         for name, local in speech.local.items()
+        if local.engine != "piper"
     )
     if (deepgram := speech.deepgram) is not None:
         parameters = tuple(deepgram.parameters.items())
@@ -109,6 +111,11 @@ def made_voices(speech: Speech, client: aiohttp.ClientSession, cache: SpeechCach
         )
         for name, of in speech.openai.items()
         if of.voice_model is not None
+    )
+    voices += (
+        PiperSynthesizer(PiperSettings(name, speech.folder_of(local.model), local.workers, local.threads))
+        for name, local in speech.local.items()
+        if local.engine == "piper"
     )
     if (deepgram := speech.deepgram) is not None:
         parameters = tuple(deepgram.voice_parameters.items())

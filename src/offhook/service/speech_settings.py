@@ -149,21 +149,25 @@ class OpenAiSection(EngineSection):
 
 
 class LocalModel(EngineSection):
-    """An ear with a model on this machine, in processes of its own: `[speech.local.<own name>]`."""
+    """An ear or a voice with a model on this machine, in processes of its own, under a name of the operator's own."""
 
-    engine: Literal["sherpa-onnx", "onnx-asr", "vosk"]
-    """What runs it: `sherpa-onnx` (streaming transducers), `onnx-asr` (Parakeet, Whisper …) or `vosk`. Each is an
-    extra of that name: `sherpa`, `onnx-asr`, `vosk`."""
+    engine: Literal["sherpa-onnx", "onnx-asr", "vosk", "piper"]
+    """What runs it. Ears: `sherpa-onnx` (streaming transducers), `onnx-asr` (Parakeet, Whisper …), `vosk`. Voices:
+    `piper`. Each is an extra: `sherpa`, `onnx-asr`, `vosk`, `piper`."""
     model: Path
     """The folder of the model. A name alone is a folder of `speech.models`."""
     workers: int = Field(default=1, ge=1, le=64)
-    """Processes, each with a model of its own; a caller's turn goes to the one with the fewest."""
+    """Processes, each with a model of its own; what is to be done goes to the one with the least to do."""
     threads: int = Field(default=1, ge=1, le=64)
     """Threads of each process."""
 
     @property
     def hears(self) -> bool:
-        return True
+        return self.engine != "piper"
+
+    @property
+    def speaks(self) -> bool:
+        return self.engine == "piper"
 
 
 class Switching(Section):

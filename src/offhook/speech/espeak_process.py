@@ -1,26 +1,17 @@
 """espeak-ng in a process of its own: `python -m offhook.speech.espeak_process <descriptor>`.
 
-The library is GPL-3 and keeps one synthesis at a time in global state; here is the only place that loads it. Requests
-are spoken one after another in the order in which they came (a second of speech takes about a millisecond); one that is
-cancelled stops within one callback of the library, about 60 ms of audio.
+The library is GPL-3 and keeps one synthesis at a time in global state; here is the only place that loads it. A second
+of speech takes about a millisecond; a request that is cancelled stops within one callback of the library, about 60 ms
+of audio. A request is `text`, `ssml` (bool), `voice`, `words_per_minute`, `pause_after` (bool).
 """
 
 import ctypes
-import json
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
-from offhook.speech.frames import CANNOT_START, READY, ServiceLink
-
-SPEAK: Final = 16
-"""Service to engine: JSON with `text`, `ssml` (bool), `voice`, `words_per_minute`, `pause_after` (bool)."""
-CANCEL: Final = 17
-BEGUN: Final = 18
-AUDIO: Final = 19
-"""Engine to service: mono int16 in the machine's byte order."""
-DONE: Final = 20
-FAILED: Final = 21
-"""Engine to service: the body is the reason in words."""
+from offhook.speech.frames import CannotStart
+from offhook.speech.voice_worker import run_voice
 
 CHUNK_MS: Final = 60
 MAX_SPEECH_SECONDS: Final = 900
@@ -56,11 +47,9 @@ _ON_URI = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c
 class EspeakLibrary:
     """The C library, loaded and initialised. Raises OSError or RuntimeError where it cannot be."""
 
-    def __init__(self, library: str, data: str, link: ServiceLink, cancelled: set[int]) -> None:
+    def __init__(self, library: str, data: str) -> None:
         self._lib: Any = ctypes.CDLL(library)
-        self._link = link
-        self._cancelled = cancelled
-        self._number = 0
+        self._give: Callable[[bytes], bool] | None = None
         self._samples_left = 0
         self.rate: int = self._lib.espeak_Initialize(
             _AUDIO_OUTPUT_SYNCHRONOUS, CHUNK_MS, data.encode(), _INITIALIZE_DONT_EXIT
@@ -86,9 +75,14 @@ class EspeakLibrary:
             at += 1
         return sorted(self._files)
 
-    def speak(self, number: int, request: dict[str, Any]) -> str | None:
-        """Speak one request through the link; the reason where that failed."""
-        self._number = number
+    @property
+    def facts(self) -> dict[str, Any]:
+        """See `VoiceEngine`."""
+        return {"rate": self.rate, "languages": self.languages()}
+
+    def speak(self, request: dict[str, Any], give: Callable[[bytes], bool]) -> str | None:
+        """See `VoiceEngine`."""
+        self._give = give
         self._samples_left = self.rate * MAX_SPEECH_SECONDS
         # By its file: a language such as en-gb is no name that espeak_SetVoiceByName knows.
         language, plus, variant = str(request["voice"]).partition("+")
@@ -101,55 +95,30 @@ class EspeakLibrary:
         return None if status == 0 else f"espeak_Synth answered {status}"
 
     def _audio(self, samples: Any, count: int, _events: Any) -> int:
-        if self._number in self._cancelled or self._samples_left <= 0:
+        if self._give is None or self._samples_left <= 0:
             return 1
-        if samples and count > 0:
-            self._samples_left -= count
-            self._link.send(AUDIO, self._number, ctypes.string_at(samples, count * 2))
-        return 0
+        sound = ctypes.string_at(samples, count * 2) if samples and count > 0 else b""
+        self._samples_left -= count
+        return 0 if self._give(sound) else 1
 
     def _uri(self, _kind: int, _uri: bytes | None, _base: bytes | None) -> int:
         # Not zero: the text within <audio> is spoken instead. Zero would let an app's SSML open files of this machine.
         return 1
 
 
-def serve(link: ServiceLink, espeak: EspeakLibrary, cancelled: set[int]) -> None:
-    """Speak what is asked for, until the service is gone."""
-    while True:
-        frame = link.inbox.get()
-        if frame.kind != SPEAK:
-            continue
-        if frame.number not in cancelled:
-            link.send(BEGUN, frame.number)
-            reason = espeak.speak(frame.number, json.loads(frame.body))
-            if reason is None:
-                link.send(DONE, frame.number)
-            else:
-                link.send(FAILED, frame.number, reason.encode())
-        # Numbers rise, so what is not above this one is over; the copy is because the reading thread adds.
-        cancelled.difference_update([number for number in cancelled.copy() if number <= frame.number])
-
-
-def main() -> None:
-    """Load the library, say READY or CANNOT_START, and serve."""
-    cancelled: set[int] = set()
-    link = ServiceLink(int(sys.argv[1]))
-    link.listen(urgent={CANCEL: cancelled})
+def load() -> EspeakLibrary:
+    """The library, ready to speak."""
     try:
         import espeakng_loader
-    except ImportError:
-        link.send_json(CANNOT_START, 0, {"message": "The embedded voice", "remedy": "", "extra": "espeak"})
-        return
+    except ImportError as missing:
+        raise CannotStart("The embedded voice", extra="espeak") from missing
     try:
         library, data = espeakng_loader.get_library_path(), espeakng_loader.get_data_path()
-        espeak = EspeakLibrary(str(library), str(data), link, cancelled)
+        return EspeakLibrary(str(library), str(data))
     except (OSError, RuntimeError) as error:
         remedy = "pip install --force-reinstall 'offhook[espeak]'"
-        link.send_json(CANNOT_START, 0, {"message": f"espeak-ng cannot be loaded: {error}.", "remedy": remedy})
-        return
-    link.send_json(READY, 0, {"rate": espeak.rate, "languages": espeak.languages()})
-    serve(link, espeak, cancelled)
+        raise CannotStart(f"espeak-ng cannot be loaded: {error}.", remedy=remedy) from error
 
 
 if __name__ == "__main__":
-    main()
+    run_voice(int(sys.argv[1]), load)

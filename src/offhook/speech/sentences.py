@@ -1,15 +1,19 @@
 """Text made ready to be spoken: odd characters out, cut into pieces at the ends of sentences."""
 
+import logging
 import re
 import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
-from offhook.protocol.sentence_ends import sentence_end, sentences
+from offhook.protocol.sentence_ends import sentence_end, sentences, speakable
 
+MAX_CHARACTERS: Final = 20_000
+"""About twenty minutes of speech; what is longer is cut there, and a log line says so."""
 MAX_PIECE_CHARACTERS: Final = 400
 """About half a minute of speech: what is cancelled, retried and queued at a time."""
 
+_log = logging.getLogger(__name__)
 _CLAUSE_END: Final = re.compile(r"(?<=[:;])\s+|(?<=；)")
 _BLANKS: Final = re.compile(r"[^\S\n]+")
 
@@ -42,6 +46,16 @@ def first_sentence_apart(text: str, at_most: int = MAX_PIECE_CHARACTERS) -> list
     heard."""
     end = sentence_end(text)
     return pieces(text, at_most) if end is None else [*pieces(text[:end], at_most), *pieces(text[end:], at_most)]
+
+
+def spoken_pieces(text: str) -> list[str]:
+    """The text cleaned and cut for an engine that is asked piece by piece: its first sentence alone, so that there is
+    something to hear soon, then pieces of several; without those that nobody could speak."""
+    said = cleaned(text)
+    if len(said) > MAX_CHARACTERS:
+        _log.warning("speech of %d characters was cut at %d", len(said), MAX_CHARACTERS)
+        said = shortened(said, MAX_CHARACTERS)
+    return [piece for piece in first_sentence_apart(said) if speakable(piece)]
 
 
 def shortened(text: str, at_most: int) -> str:

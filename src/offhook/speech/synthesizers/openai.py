@@ -14,17 +14,14 @@ import aiohttp
 import numpy as np
 
 from offhook.errors import ProviderFailed
-from offhook.protocol.sentence_ends import sentence_end, speakable
 from offhook.speech.engine_tasks import EngineTasks
 from offhook.speech.openai_server import SILENT_SECONDS, OpenAiServer
 from offhook.speech.provider_trouble import TroubleCode
-from offhook.speech.sentences import cleaned, pieces, shortened
+from offhook.speech.sentences import spoken_pieces
 from offhook.speech.ssml import text_of
 from offhook.speech.synthesizer import SpeechChunk, SpeechRequest
 from offhook.speech.transcriber import Samples
 
-MAX_CHARACTERS: Final = 20_000
-"""About twenty minutes of speech; what is longer is cut there, and a log line says so."""
 KNOWN_TO_BE_UNKNOWN: Final = 100
 NO_PCM: Final = ("text/", "application/json", "audio/mp", "audio/aac", "audio/flac", "audio/ogg", "audio/opus")
 UNKNOWN_VOICE: Final = frozenset({400, 404, 422})
@@ -166,13 +163,3 @@ class OpenAiSynthesizer:
         self._unknown[voice] = None
         while len(self._unknown) > KNOWN_TO_BE_UNKNOWN:
             del self._unknown[next(iter(self._unknown))]
-
-
-def spoken_pieces(text: str) -> list[str]:
-    """The text cleaned and cut: its first sentence, then pieces of several, without those that nobody could speak."""
-    said = cleaned(text)
-    if len(said) > MAX_CHARACTERS:
-        _log.warning("speech of %d characters was cut at %d", len(said), MAX_CHARACTERS)
-        said = shortened(said, MAX_CHARACTERS)
-    first = sentence_end(said) or len(said)
-    return [piece for piece in (*pieces(said[:first]), *pieces(said[first:])) if speakable(piece)]
