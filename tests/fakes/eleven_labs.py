@@ -44,6 +44,7 @@ class FakeElevenLabs(VendorServer):
         self.silent_seconds = silent_seconds
         self.in_band = in_band
         self.sends_times = sends_times
+        self.lists_voices = True
         self.voices: list[dict[str, Any]] = [dict(voice) for voice in VOICES]
         self._socket_at("/v1/speech-to-text/realtime", self._may_connect, self._listen)
         self._socket_at("/v1/text-to-speech/{voice}/stream-input", self._may_connect, self._speak)
@@ -67,6 +68,8 @@ class FakeElevenLabs(VendorServer):
         refusal = self._refusal()
         if refusal is None and not self._knows(request.headers.get("xi-api-key")):
             refusal = self._refused(401, "Invalid API key")
+        if refusal is None and not self.lists_voices:
+            refusal = self._refused(401, "The API key is missing the permission voices_read")
         return refusal or web.json_response({"voices": self.voices})
 
     async def _listen(self, socket: FakeSocket) -> None:
@@ -101,7 +104,8 @@ class FakeElevenLabs(VendorServer):
         query = socket.connection.query
         voice_id = socket.connection.path.split("/")[3]
         key: str | None = socket.connection.headers.get("xi-api-key")
-        spoken = _Speech(self.script, socket, int(query.get("output_format", "pcm_16000").removeprefix("pcm_")))
+        rate = int(query.get("output_format", "pcm_16000").removeprefix("pcm_"))
+        spoken = _Speech(self.script, socket, rate, self.sends_times)
         try:
             while (message := await socket.receive(float(query.get("inactivity_timeout", "20")))) is not None:
                 said = json.loads(message)
@@ -210,10 +214,11 @@ class _Hearing:
 class _Speech:
     """What one socket says."""
 
-    def __init__(self, script: VendorScript, socket: FakeSocket, rate: int) -> None:
+    def __init__(self, script: VendorScript, socket: FakeSocket, rate: int, sends_times: bool) -> None:
         self._script = script
         self._socket = socket
         self._rate = rate
+        self._sends_times = sends_times
         self._text = ""
         self._generations = 0
         self.schedule: list[int] = list(SCHEDULE)
@@ -239,6 +244,7 @@ class _Speech:
             within = [n for n in range(len(text)) if from_ms <= n * each < until_ms]
             if not by_piece:
                 within = list(range(len(text))) if start == 0 else []
+            within = within if self._sends_times else []
             alignment = {
                 "chars": [text[n] for n in within],
                 "charStartTimesMs": [n * each - from_ms for n in within],

@@ -44,7 +44,8 @@ class FakeSocket:
 
     async def say(self, message: str | bytes, *, counts: bool = True) -> None:
         """Send words or sound (`counts`), or something about the connection."""
-        if counts and await self._goes_wrong():
+        stuck = self._script.fault is Fault.STOP_SENDING and self._said >= self._script.fault_after
+        if stuck or (counts and await self._goes_wrong()):
             return
         self._said += counts
         if self._socket.closed:
@@ -64,8 +65,6 @@ class FakeSocket:
                 await self._socket.send_str('{"this is": no JSON')
             case Fault.SAYS:
                 await self._socket.send_str(self._script.fault_says)
-            case Fault.STOP_SENDING:
-                pass
             case _:
                 return False
         return True
