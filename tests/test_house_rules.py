@@ -170,8 +170,9 @@ NEVER_CALLED: dict[str, tuple[tuple[str, ...], str]] = {
     "loop.create_task": ((), "Every task has a parent: use a TaskGroup."),
     "print": (("cli.py",), "Log an event, or write to the command's Terminal."),
 }
-# The call's outer wall; and the wall around the code of the app's developer (contract D33).
-CATCH_EVERYTHING = ("calls/live_call.py", "sdk/assistant.py", "service/app_server.py")
+# The call's outer wall; the wall around the code of the app's developer (contract D33); and the one around what an
+# engine does beside calls, so that a mistake in a vendor's connector costs a turn and not the service.
+CATCH_EVERYTHING = ("calls/live_call.py", "sdk/assistant.py", "service/app_server.py", "speech/engine_tasks.py")
 NAMES_THAT_OWN_NOTHING = {"util", "utils", "helper", "helpers", "common", "base", "manager", "managers", "misc"}
 
 

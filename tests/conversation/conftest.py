@@ -107,6 +107,7 @@ SOME_VALUE: dict[str, list[Any]] = {
     "duration_ms": [-1, 0, 300, 4000],
     "played_ms": [-1, 0, 300, 4000],
     "by_voice": [False, True],
+    "characters": [None, 0, 23],
     "digit": [*"0159*#AD"],
     "language": [None, "de-DE"],
     "notice": ["", "Goodbye"],

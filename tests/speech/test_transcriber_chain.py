@@ -1,7 +1,7 @@
 """A flow's ears in a row, over ears that fail on order: no turn is lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Final, TypeAlias
 
@@ -12,7 +12,12 @@ from offhook.speech.engine_health import HealthBook
 from offhook.speech.engine_tasks import EngineTasks
 from offhook.speech.transcriber import EarFailed, Heard, TranscriptionSettings, WordsHeard
 from offhook.speech.transcriber_chain import KEPT_SECONDS, ChainStream, TranscriberChain
-from offhook.speech.transcribers.scripted import EarFailure, ScriptedEarSettings, ScriptedTranscriber
+from offhook.speech.transcribers.scripted import (
+    EarFailure,
+    ScriptedEarSettings,
+    ScriptedStream,
+    ScriptedTranscriber,
+)
 from offhook.speech.turn_relay import RelayLimits
 
 WORDS: Final = "I need help with my bill please"
@@ -135,6 +140,29 @@ async def test_an_ear_that_failed_three_times_in_a_row_is_not_asked_by_the_next_
     assert (await until_final(other))[-1] == WordsHeard(1, WORDS, True)
     assert len(broken.opened) == asked
     await other.close()
+
+
+async def test_an_ear_with_a_mistake_in_it_costs_the_turn_nothing(
+    chained: Chains, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Mistaken(ScriptedTranscriber):
+        def open(self, settings: TranscriptionSettings) -> ScriptedStream:
+            super().open(settings)
+            return MistakenStream(self._settings, settings.rate)
+
+    class MistakenStream(ScriptedStream):
+        async def heard(self) -> AsyncGenerator[Heard, None]:
+            async for _ in super().heard():
+                raise KeyError("channel")
+            yield WordsHeard(1, "", True)
+
+    first = Mistaken(ScriptedEarSettings([WORDS], name="first"))
+    stream = chained(first, ear("second")).open(TranscriptionSettings(RATE))
+    speak(stream)
+
+    assert (await until_final(stream))[-1] == WordsHeard(1, WORDS, True)
+    assert "KeyError: 'channel'" in caplog.text
+    await stream.close()
 
 
 async def test_turns_of_one_call_are_kept_apart(chained: Chains) -> None:

@@ -5,6 +5,8 @@ core's queue: its samples are then held here until it is said.
 """
 
 import asyncio
+import sys
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -32,6 +34,27 @@ class _Utterance:
     samples: int = 0
     complete: bool = False
     failure: str | None = None
+    made_ms: float = 0.0
+    marks: list[tuple[float, int]] = field(default_factory=list)
+    marks_are_estimated: bool = False
+
+    def note(self, chunk: SpeechChunk) -> None:
+        """What is known of the text that this sound says."""
+        for mark in chunk.spoken:
+            self.marks.append((self.made_ms + mark.at_sample * 1000 / chunk.rate, mark.characters))
+            self.marks_are_estimated |= mark.estimated
+        self.made_ms += chunk.samples.size * 1000 / chunk.rate
+
+    def characters_by(self, played_ms: int) -> int | None:
+        """How much of its text had been said by then. None where that is better told by how long all of it lasts."""
+        if not self.marks or (self.complete and self.marks_are_estimated):
+            return None
+        at = bisect_right(self.marks, (played_ms, sys.maxsize))
+        before = self.marks[at - 1] if at else (0.0, 0)
+        if at == len(self.marks):
+            return before[1]
+        behind = self.marks[at]
+        return before[1] + int((behind[1] - before[1]) * (played_ms - before[0]) / max(1.0, behind[0] - before[0]))
 
 
 class AssistantVoice:
@@ -51,6 +74,7 @@ class AssistantVoice:
         self._tasks: Final = tasks
         self._happened: Final = happened
         self._utterances: Final[dict[int, _Utterance]] = {}
+        self._stopped: Final[dict[int, _Utterance]] = {}
 
     @property
     def busy(self) -> bool:
@@ -73,15 +97,21 @@ class AssistantVoice:
     def stop(self, number: int) -> None:
         """Cut it, wherever it is."""
         utterance = self._utterances.pop(number, None)
-        if utterance is not None and utterance.task is not None:
-            utterance.task.cancel()
+        if utterance is not None:
+            self._stopped[number] = utterance
+            if utterance.task is not None:
+                utterance.task.cancel()
         self._link.stop(self._lease, number)
 
-    def finished(self, number: int) -> None:
-        """It was heard to its end, or the reflex has cut it: nothing of it is needed any more."""
-        utterance = self._utterances.pop(number, None)
-        if utterance is not None and utterance.task is not None and not utterance.complete:
+    def finished(self, number: int, played_ms: int) -> int | None:
+        """It was heard to its end, or cut after so much: nothing of it is needed any more. Returns how many characters
+        of its text had been said by then, where that is known."""
+        utterance = self._utterances.pop(number, None) or self._stopped.pop(number, None)
+        if utterance is None:
+            return None
+        if utterance.task is not None and not utterance.complete:
             utterance.task.cancel()
+        return utterance.characters_by(played_ms)
 
     def silence(self) -> None:
         """The call is over: nothing more is made."""
@@ -101,6 +131,7 @@ class AssistantVoice:
             async for chunk in source:
                 if resampler is None:
                     resampler = Resampler(chunk.rate, self._rate)
+                utterance.note(chunk)
                 self._more(utterance, resampler.push(chunk.samples))
             if resampler is not None:
                 self._more(utterance, resampler.flush())

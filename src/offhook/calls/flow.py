@@ -17,8 +17,14 @@ from offhook.speech.transcriber import Transcriber
 class Voice(Protocol):
     """The flow's chain of voices (D10): it resolves provider names and falls back by itself."""
 
-    def speak(self, text: str | None, ssml: str | None, tts: TtsConfig | None) -> AsyncIterator[SpeechChunk]:
-        """Speech as it is made. Raises ProviderFailed when no engine of the chain can say it."""
+    def speak(
+        self, text: str | None, ssml: str | None, tts: TtsConfig | None, *, opening: bool = False
+    ) -> AsyncIterator[SpeechChunk]:
+        """Speech as it is made; `opening`: the call begins with it. Raises ProviderFailed when no engine of the chain
+        can say it."""
+
+    async def warm(self) -> None:
+        """It rings: have ready what calls begin with (D36)."""
 
 
 class Ears(Protocol):

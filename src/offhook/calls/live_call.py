@@ -238,12 +238,11 @@ class LiveCall:
             case AudioStarted(_, utterance):
                 self.happened(PlaybackStarted(utterance))
             case AudioEnded(_, utterance, samples, end):
-                sound.voice.finished(utterance)
+                said = sound.voice.finished(utterance, played_ms := samples * 1000 // sound.row.rate)
                 sound.silent_since = self._heart.tick
                 if end is not AudioEnd.FINISHED and isinstance(self._leg, PlaysAhead):
                     self._leg.playback_cut()
-                played_ms = samples * 1000 // sound.row.rate
-                self.happened(PlaybackFinished(utterance, played_ms, by_voice=end is AudioEnd.BY_VOICE))
+                self.happened(PlaybackFinished(utterance, played_ms, end is AudioEnd.BY_VOICE, said))
             case TelephoneEventSent(_, digit):
                 # A key that the caller hears in a bridge was pressed by the other one, not by us.
                 if not bridged:
@@ -303,6 +302,7 @@ class LiveCall:
         )
         self._read(self._read_leg(self._leg, self._leg.facts()))
         self._read(app.warm())
+        self._read(self._flow.voice.warm())
         if self._placed is None:
             self._leg.ring()
             self.happened(CallOffered())

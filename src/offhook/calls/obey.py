@@ -251,9 +251,9 @@ class Hands:
         lease = sound.row.lease
         match order:
             case PrepareSpeech(number, text, ssml, tts):
-                sound.voice.prepare(number, self._flow.voice.speak(text, ssml, tts))
+                sound.voice.prepare(number, self._flow.voice.speak(text, ssml, tts, opening=number == 1))
             case Say(number, text, ssml, tts):
-                sound.voice.say(number, lambda: self._flow.voice.speak(text, ssml, tts))
+                sound.voice.say(number, lambda: self._flow.voice.speak(text, ssml, tts, opening=number == 1))
             case PlayAudio(number, audio):
                 sound.voice.say(number, lambda: wav_as_speech(base64.b64decode(audio)))
             case PlayUrl(number, url):

@@ -135,11 +135,14 @@ class AssistantTurn:
             return False
         return played_ms >= current.duration_ms
 
-    def playback_finished(self, number: int, played_ms: Ms, now: Ms, *, by_voice: bool) -> list[Output] | None:
+    def playback_finished(
+        self, number: int, played_ms: Ms, now: Ms, *, by_voice: bool, characters: int | None = None
+    ) -> list[Output] | None:
         """`by_voice`: the reflex has cut it."""
         played_ms = max(0, played_ms)
         dropped = self._dropped.pop(number, None)
         if dropped is not None:
+            dropped.characters = characters
             return self._end(dropped, played_ms, now) if dropped.started_at is not None or played_ms else []
         if self.current is None or self.current.number != number or not self._machine.lists(PlaybackFinished):
             return None
@@ -147,6 +150,7 @@ class AssistantTurn:
         utterance, self.current, self._overdue_at = self.current, None, None
         if by_voice and utterance.stopped_at is None:
             utterance.stopped_at = now
+        utterance.characters = characters
         return self._end(utterance, played_ms, now)
 
     def speech_failed(self, number: int, reason: str, now: Ms) -> list[Output] | None:
@@ -282,7 +286,7 @@ class AssistantTurn:
         if duration_ms is None and utterance.stopped_at is None:
             duration_ms = played_ms
         return self._events.assistant_speech_ended(
-            spoken_text(utterance.order.text, utterance.order.ssml, played_ms, duration_ms)
+            spoken_text(utterance.order.text, utterance.order.ssml, played_ms, duration_ms, utterance.characters)
         )
 
 

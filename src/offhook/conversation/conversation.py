@@ -278,7 +278,9 @@ class Conversation:
         reflex = fact.by_voice and playing is not None and playing.number == number
         if not fact.by_voice:
             self._parts.caller.was_not_cut(number, assistant.heard_to_its_end(number, fact.played_ms))
-        orders = assistant.playback_finished(number, fact.played_ms, self._parts.now, by_voice=fact.by_voice)
+        orders = assistant.playback_finished(
+            number, fact.played_ms, self._parts.now, by_voice=fact.by_voice, characters=fact.characters
+        )
         if reflex and orders is not None:
             turn = self._parts.caller.going_on
             if turn is None:

@@ -86,8 +86,9 @@ def format_fact(fact: Input) -> str:
             return f"playback #{utterance} started"
         case SpeechDurationKnown(utterance, duration_ms):
             return f"speech #{utterance} lasts {duration_ms} ms"
-        case PlaybackFinished(utterance, played_ms, by_voice):
-            return f"playback #{utterance} finished after {played_ms} ms" + (" by voice" if by_voice else "")
+        case PlaybackFinished(utterance, played_ms, by_voice, characters):
+            said = f" with {characters} characters" if characters is not None else ""
+            return f"playback #{utterance} finished after {played_ms} ms" + (" by voice" if by_voice else "") + said
         case SpeechFailed(utterance, reason):
             return f"speech #{utterance} failed {quoted(reason)}"
         case DigitSent(digit):
@@ -177,7 +178,12 @@ def _playback(words: Words, at: Ms) -> Input:
     words.take("after")
     played_ms = words.number()
     words.take("ms")
-    return PlaybackFinished(number, played_ms, words.take("by voice"))
+    by_voice = words.take("by voice")
+    if not words.take("with"):
+        return PlaybackFinished(number, played_ms, by_voice)
+    characters = words.number()
+    words.take("characters")
+    return PlaybackFinished(number, played_ms, by_voice, characters)
 
 
 def _speech(words: Words, at: Ms) -> Input:

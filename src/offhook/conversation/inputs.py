@@ -150,12 +150,14 @@ class SpeechDurationKnown:
 
 @dataclass(frozen=True, slots=True)
 class PlaybackFinished:
-    """The last packet of an utterance was sent, or it was cut (by `StopPlayback`, or by the reflex of
-    `StopOnVoice`: then `by_voice`). `played_ms` is what was really sent."""
+    """The last packet of an utterance was sent, or it was cut (by `StopPlayback`, or by the reflex of `StopOnVoice`:
+    then `by_voice`). `played_ms` is what was really sent, and `characters` how much of its text that was, where the
+    voice knows: of SSML without tags, runs of blanks counted as one."""
 
     utterance: int
     played_ms: Ms
     by_voice: bool = False
+    characters: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

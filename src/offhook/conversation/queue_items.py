@@ -12,7 +12,8 @@ from offhook.protocol.speech_options import BargeInConfig, VadConfig
 
 @dataclass(slots=True, eq=False)
 class Utterance:
-    """Something the assistant says or plays, and what became of it. `announced` is its `assistant_speak`'s number."""
+    """Something the assistant says or plays, and what became of it. `announced` is its `assistant_speak`'s number,
+    `characters` how much of its text was said, where the voice knows."""
 
     order: Say | PlayAudio | PlayUrl
     barge_in: BargeInConfig
@@ -23,6 +24,7 @@ class Utterance:
     duration_ms: Ms | None = None
     stopped_at: Ms | None = None
     announced: int | None = None
+    characters: int | None = None
     failure: str | None = None
 
     @property

@@ -3,17 +3,25 @@
 from offhook.conversation.inputs import Ms
 
 
-def spoken_text(text: str | None, ssml: str | None, played_ms: Ms, duration_ms: Ms | None) -> str | None:
-    """The words that were played, in proportion to the time; whole words only. None when it cannot be known."""
+def spoken_text(
+    text: str | None, ssml: str | None, played_ms: Ms, duration_ms: Ms | None, characters: int | None = None
+) -> str | None:
+    """The words that were played; whole words only. `characters`: how many the voice knows to have been said; else they
+    are counted in proportion to the time. None when it cannot be known."""
     words = text if ssml is None else _without_tags(ssml)
     if words is None:
         return None
+    if duration_ms is not None and played_ms >= duration_ms:
+        return words.strip()
+    if characters is not None:
+        return _whole_words(words, characters)
     words = words.strip()
     if duration_ms is None:
         return None if words else ""
-    if played_ms >= duration_ms:
-        return words
-    length = len(words) * max(0, played_ms) // max(1, duration_ms)
+    return _whole_words(words, len(words) * max(0, played_ms) // max(1, duration_ms))
+
+
+def _whole_words(words: str, length: int) -> str:
     heard, rest = words[:length], words[length:]
     if rest and not rest[0].isspace() and not heard[-1:].isspace():
         heard = heard[: heard.rfind(" ") + 1]

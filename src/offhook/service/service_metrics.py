@@ -66,6 +66,13 @@ class CountingCache(Protocol):
     @property
     def bytes_held(self) -> int: ...
 
+    @property
+    def bytes_on_disk(self) -> int: ...
+
+    @property
+    def found(self) -> Mapping[str, int]:
+        """How often speech was asked for, by where it was."""
+
     def __len__(self) -> int: ...
 
 
@@ -80,6 +87,11 @@ class SpeechCacheMetrics:
         about = "Samples of finished speech in memory, in bytes; limited by speech.cache_mb."
         yield Metric("offhook_speech_cache_bytes", "gauge", about, self._cache.bytes_held)
         yield Metric("offhook_speech_cache_entries", "gauge", "Pieces of finished speech in memory.", len(self._cache))
+        about = "Finished speech on disk, in bytes; limited by speech.cache_disk_mb."
+        yield Metric("offhook_speech_cache_disk_bytes", "gauge", about, self._cache.bytes_on_disk)
+        about = "How often speech was asked for, by where it was: in memory, on disk, or nowhere."
+        for where, count in self._cache.found.items():
+            yield Metric("offhook_speech_cache_asked_total", "counter", about, count, {"found": where})
 
 
 class MediaMetrics:

@@ -4,6 +4,7 @@ One of the two places where concrete classes are chosen (the other is `wiring`).
 `speech_settings`, and a line in `made_ears` or `made_voices`.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -20,8 +21,10 @@ from offhook.service.settings import Flow, Settings
 from offhook.service.speech_settings import EMBEDDED_EAR, EMBEDDED_VOICE, SCRIPTED, Speech, Switching
 from offhook.speech.engine_health import HealthBook, HealthLimits, Kind
 from offhook.speech.engine_tasks import EngineTasks
+from offhook.speech.greeting_book import GreetingBook, GreetingsOfFlow
 from offhook.speech.openai_server import OpenAiServer
-from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
+from offhook.speech.speech_cache import CachedSynthesizer, Shelving, SpeechCache
+from offhook.speech.speech_shelf import SpeechShelf
 from offhook.speech.synthesizer import Synthesizer
 from offhook.speech.synthesizer_chain import SynthesizerChain, VoiceLimits
 from offhook.speech.synthesizers.deepgram import DeepgramSynthesizer, DeepgramVoiceSettings
@@ -55,6 +58,7 @@ class Engines:
     voices: Mapping[str, Synthesizer]
     ears: Mapping[str, Transcriber]
     cache: SpeechCache
+    greetings: GreetingBook
     health: HealthBook
     tasks: EngineTasks
 
@@ -144,7 +148,10 @@ async def start_engines(
     said so. Raises its OffhookError when a flow needs just that one."""
     speech = settings.speech
     failures: dict[str, OffhookError] = {}
-    cache = SpeechCache(speech.cache_mb << 20)
+    tasks = EngineTasks()
+    await tasks.start()
+    stack.push_async_callback(tasks.stop)
+    cache, greetings = await asyncio.to_thread(_open_cache, speech, tasks)
     client = await stack.enter_async_context(open_vendor_client())
     all_voices, all_ears = made_voices(speech, client, cache), made_ears(speech, client)
     if words is not None:
@@ -167,10 +174,20 @@ async def start_engines(
     for kind, names in kinds:
         for name in names:
             health.of(kind, name)  # seen in metrics from the start
-    tasks = EngineTasks()
-    await tasks.start()
-    stack.push_async_callback(tasks.stop)
-    return Engines(voices, ears, cache, health, tasks)
+    return Engines(voices, ears, cache, greetings, health, tasks)
+
+
+def _open_cache(speech: Speech, tasks: EngineTasks) -> tuple[SpeechCache, GreetingBook]:
+    """Raises SettingsInvalid when the folder cannot be had."""
+    folder = speech.cache_folder
+    if folder is None:
+        return SpeechCache(speech.cache_mb << 20), GreetingBook()
+    shelf = SpeechShelf(folder, speech.cache_disk_mb << 20)
+    shelf.open()
+    greetings = GreetingBook(folder / "greetings.json")
+    greetings.load()
+    settings = {name: section.model_dump_json(exclude={"key"}) for name, section in speech.engines()}
+    return SpeechCache(speech.cache_mb << 20, beneath=Shelving(shelf, tasks, settings)), greetings
 
 
 async def _started(engine: Synthesizer | Transcriber, stack: AsyncExitStack, failures: dict[str, OffhookError]) -> bool:
@@ -202,8 +219,8 @@ def _health_limits(switching: Switching) -> HealthLimits:
 
 
 def voice_of(flow: Flow, speech: Speech, engines: Engines) -> SynthesizerChain:
-    """What a flow speaks with."""
-    return SynthesizerChain(
+    """What a flow speaks with. What it said at the beginning of calls before is being made ready."""
+    voice = SynthesizerChain(
         list(engines.voices.values()),
         _order(flow),
         aliases=aliases(speech),
@@ -213,7 +230,10 @@ def voice_of(flow: Flow, speech: Speech, engines: Engines) -> SynthesizerChain:
             speech.switching.first_audio_ms, speech.switching.silent_at_most_ms, speech.switching.stall_ms
         ),
         health=engines.health,
+        greetings=GreetingsOfFlow(engines.greetings, flow.id, engines.tasks),
     )
+    engines.tasks.run(voice.warm(), name=f"greetings of {flow.id}")
+    return voice
 
 
 class EarsOfFlow:

@@ -201,6 +201,11 @@ class Speech(Section):
     cache_mb: int = limit(64, metric="offhook_speech_cache_bytes", ge=0, le=4096)
     """Memory for speech that was made before and is said again at once: 24 s of the embedded voice a megabyte. What
     was not said for the longest time makes room."""
+    cache_folder: Path | None = None
+    """Folder in which such speech is kept too, so that it is there after a restart. It holds what callers were told,
+    and only this user may read it. None: memory alone."""
+    cache_disk_mb: int = limit(1024, metric="offhook_speech_cache_disk_bytes", ge=1, le=1048576)
+    """How much of that folder."""
     aliases: dict[str, Listed[str]] = Field(default_factory=dict)
     """Names that apps ask for, mapped to engines of this service: `azure = ["espeak", "pocketsphinx"]`. `SIPGATE_QWEN`
     and `SIPGATE_PARAKEET` are the engines `qwen` and `parakeet`, where these are set and nothing else is said here."""

@@ -27,18 +27,26 @@ _PAUSES: Final = frozenset(",;:.!?…–—。！？，、；：\n")
 
 
 class SpokenSoFar:
-    """One engine's sound for one text. `pace`: seconds a letter that the engine took until now; None: not known."""
+    """One engine's sound for one text. `pace`: seconds a letter that the engine took until now; None: not known.
+    `has_marks`: the engine says itself what it has said."""
 
     def __init__(self, text: str, pace: float | None) -> None:
         self._text: Final = text
         self._pace: Final = SLOW_PACE if pace is None else pace * ALLOWED_SLOWER
         self._known = 0
         self._known_at = 0.0
+        self.has_marks = False
         self.seconds = 0.0
+
+    @property
+    def length(self) -> int:
+        """Characters of the text."""
+        return len(self._text)
 
     def add(self, chunk: SpeechChunk) -> None:
         """The next sound."""
         for mark in chunk.spoken:
+            self.has_marks = True
             self._known = max(self._known, min(mark.characters, len(self._text)))
             self._known_at = self.seconds + mark.at_sample / chunk.rate
         self.seconds += chunk.samples.size / chunk.rate

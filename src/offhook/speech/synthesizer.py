@@ -21,10 +21,11 @@ class SpeechRequest:
 @dataclass(frozen=True, slots=True)
 class SpokenMark:
     """The first `characters` of the request's text have been said when `at_sample` samples of this chunk have been
-    played."""
+    played. `estimated`: at the least so many, by the time that they take."""
 
     characters: int
     at_sample: int
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,19 +4,20 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from offhook.errors import OffhookError, ProviderFailed
 from offhook.protocol.sentence_ends import speakable
 from offhook.protocol.speech_options import TtsConfig, same_name
 from offhook.speech.engine_health import EngineHealth, HealthBook
+from offhook.speech.greeting_book import Greeting, GreetingsOfFlow
 from offhook.speech.provider_trouble import TroubleCode
 from offhook.speech.speech_cache import CachedSynthesizer
 from offhook.speech.speech_clock import now_ms
 from offhook.speech.spoken_so_far import SpokenSoFar
 from offhook.speech.ssml import text_of
-from offhook.speech.synthesizer import SpeechChunk, SpeechRequest, Synthesizer
+from offhook.speech.synthesizer import SpeechChunk, SpeechRequest, SpokenMark, Synthesizer
 
 FIRST_AUDIO_WITHIN_MS: Final = 1000
 SILENT_AT_MOST_MS: Final = 1400
@@ -53,6 +54,7 @@ class SynthesizerChain:
         voice: the flow's, where an action says neither provider nor language nor voice.
         limits: when the next engine takes over.
         health: how well the engines are, shared by all flows.
+        greetings: what calls of this flow begin with.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class SynthesizerChain:
         voice: str | None = None,
         limits: VoiceLimits | None = None,
         health: HealthBook | None = None,
+        greetings: GreetingsOfFlow | None = None,
     ) -> None:
         self._engines = {same_name(engine.name): engine for engine in engines}
         self._aliases = {same_name(name): tuple(stand_ins) for name, stand_ins in (aliases or {}).items()}
@@ -73,6 +76,7 @@ class SynthesizerChain:
         self._voice = voice
         self._limits = limits or VoiceLimits()
         self._health = health or HealthBook()
+        self._greetings = greetings
 
     def engines_for(self, provider: str | None) -> list[Synthesizer]:
         """The engines that are tried, in order, when an action names this provider (None or empty: none named)."""
@@ -83,15 +87,38 @@ class SynthesizerChain:
                 found.setdefault(engine.name, engine)
         return list(found.values())
 
+    async def warm(self) -> None:
+        """Have in memory what calls of this flow begin with (contract D36). What no engine can say now is left."""
+        for greeting in self._greetings.latest if self._greetings is not None else ():
+            request = self._request(greeting.text, greeting.ssml, _tts_of(greeting))
+            engine = next(iter(self.engines_for(greeting.provider)), None)
+            if not isinstance(engine, CachedSynthesizer) or not self._health.of("voice", engine.name).is_well:
+                continue
+            try:
+                await engine.warm(request)
+            except OffhookError as error:
+                _log.info("a greeting could not be made beforehand (%s): %s", error.code, error)
+            else:
+                if not engine.holds(request) and self._greetings is not None:
+                    self._greetings.forget(greeting)
+
     async def speak(
-        self, text: str | None, ssml: str | None, tts: TtsConfig | None = None
+        self, text: str | None, ssml: str | None, tts: TtsConfig | None = None, *, opening: bool = False
     ) -> AsyncGenerator[SpeechChunk, None]:
         """Speech from the first engine that gives any; SSML counts where both are given.
 
         An engine fails when it raises, gives nothing in time, stalls, or ends without sound for words. The next one
         says what was not said yet, from the start of the clause in which the sound broke off. Text with nothing to say
-        gives no chunk. Raises ProviderFailed when the last engine failed too."""
+        gives no chunk. Every chunk says how much of the whole text has been said by its end. Raises ProviderFailed when
+        the last engine failed too.
+
+        Args:
+            opening: a call begins with this.
+        """
+        if opening and self._greetings is not None:
+            self._greetings.note(_greeting(text, ssml, tts))
         request = self._request(text, ssml, tts)
+        whole = len(_words_of(request))
         silence_is_right = not speakable(_words_of(request))
         failures: list[str] = []
         playing = _Playing(now_ms())
@@ -105,7 +132,7 @@ class SynthesizerChain:
             try:
                 async with aclosing(attempt.chunks(playing, within, self._limits.stall_ms)) as chunks:
                     async for chunk in chunks:
-                        yield chunk
+                        yield attempt.marked(chunk, whole)
             except OffhookError as error:
                 failures.append(f"{engine.name}: {error.message}")
                 _log.warning("the voice %s failed (%s), the next one goes on: %s", engine.name, error.code, error)
@@ -175,6 +202,17 @@ class _Attempt:
         self.is_cached: Final = isinstance(engine, CachedSynthesizer) and engine.holds(request)
         self.spoken: Final = SpokenSoFar(_words_of(request), health.pace)
 
+    def marked(self, chunk: SpeechChunk, whole: int) -> SpeechChunk:
+        """The chunk that was added last, with what it says of a text of `whole` characters whose end is said here."""
+        before = whole - self.spoken.length
+        if not self.spoken.has_marks:
+            marks: tuple[SpokenMark, ...] = (SpokenMark(self.spoken.characters, chunk.samples.size, estimated=True),)
+        elif before == 0:
+            return chunk
+        else:
+            marks = chunk.spoken
+        return replace(chunk, spoken=tuple(replace(mark, characters=before + mark.characters) for mark in marks))
+
     def may_be_made(self) -> bool:
         """Whether the engine is well enough; the last one is asked in any case."""
         return self.is_last or self.is_cached or self._health.may_be_asked(now_ms())
@@ -236,6 +274,16 @@ class _Attempt:
                 remedy="See the engine's own status; the flow's next voice speaks meanwhile.",
                 code=TroubleCode.SILENT,
             ) from None
+
+
+def _greeting(text: str | None, ssml: str | None, tts: TtsConfig | None) -> Greeting:
+    return Greeting(text, ssml) if tts is None else Greeting(text, ssml, tts.provider, tts.voice, tts.language)
+
+
+def _tts_of(greeting: Greeting) -> TtsConfig | None:
+    if greeting.provider is None:
+        return None
+    return TtsConfig(provider=greeting.provider, voice=greeting.voice, language=greeting.language)
 
 
 def _words_of(request: SpeechRequest) -> str:

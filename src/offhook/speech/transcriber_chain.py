@@ -20,6 +20,7 @@ from offhook.speech.transcriber import (
     Transcriber,
     TranscriberStream,
     TranscriptionSettings,
+    WordsHeard,
 )
 from offhook.speech.turn_relay import Listen, Order, RelayLimits, TurnRelay
 
@@ -32,7 +33,8 @@ class _Wake(Enum):
     """Something is to be told, or there is another deadline."""
 
 
-_Inbox: TypeAlias = "asyncio.Queue[tuple[int, Heard] | _Wake]"
+_Inbox: TypeAlias = "asyncio.Queue[tuple[int, Heard | None] | _Wake]"
+"""What the ear of this rank said; None: it will say nothing any more."""
 
 
 class TranscriberChain:
@@ -156,7 +158,9 @@ class ChainStream:
                 case None:
                     for number, turn in tuple(self._turns.items()):
                         self._obey(number, turn, turn.relay.advance(now_ms()))
-                case (rank, said):
+                case (rank, None):
+                    self._lose(rank)
+                case (rank, WordsHeard() | EarFailed() as said):
                     heard = self._turns.get(said.turn)
                     if heard is not None:
                         self._obey(said.turn, heard, heard.relay.heard(rank, said, now_ms()))
@@ -210,5 +214,15 @@ class ChainStream:
         return found
 
     async def _read(self, rank: int, stream: TranscriberStream) -> None:
-        async for said in stream.heard():
-            self._inbox.put_nowait((rank, said))
+        try:
+            async for said in stream.heard():
+                self._inbox.put_nowait((rank, said))
+        finally:
+            self._inbox.put_nowait((rank, None))
+
+    def _lose(self, rank: int) -> None:
+        """This ear's stream has ended though the call goes on: its turns are others', and it is opened anew."""
+        self._inner.pop(rank, None)
+        for number, turn in tuple(self._turns.items()):
+            failed = EarFailed(number, f"{self._ears[rank].name} broke off", TroubleCode.CLOSED)
+            self._obey(number, turn, turn.relay.heard(rank, failed, now_ms()))
