@@ -143,7 +143,7 @@ def _packed(chunks: tuple[SpeechChunk, ...]) -> bytes:
 
 def _unpacked(data: bytes) -> Iterator[SpeechChunk]:
     line, _, rest = data.partition(b"\n")
-    about: list[dict[str, Any]] = json.loads(line)
+    about: Any = json.loads(line)
     samples = np.frombuffer(rest, "<i2").astype(np.int16)
     if not isinstance(about, list) or samples.size != sum(each["samples"] for each in about):
         raise ValueError("it is not whole")
