@@ -9,9 +9,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 
+from offhook.speech.azure_wire import AzurePlaces
 from offhook.speech.openai_server import OpenAiServer
 from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
 from offhook.speech.synthesizer import SpeechRequest, Synthesizer
+from offhook.speech.synthesizers.azure import AzureSynthesizer, AzureVoiceSettings
 from offhook.speech.synthesizers.deepgram import DeepgramSynthesizer, DeepgramVoiceSettings
 from offhook.speech.synthesizers.eleven_labs import ElevenLabsSynthesizer, ElevenLabsVoiceSettings
 from offhook.speech.synthesizers.espeak import EspeakSynthesizer
@@ -20,6 +22,7 @@ from offhook.speech.synthesizers.piper import PiperSettings, PiperSynthesizer
 from offhook.speech.synthesizers.scripted import ScriptedSynthesizer
 from offhook.speech.transcriber import Samples
 from offhook.speech.vendor_client import open_vendor_client
+from tests.fakes.azure import FakeAzure
 from tests.fakes.deepgram import FakeDeepgram
 from tests.fakes.eleven_labs import FakeElevenLabs
 from tests.fakes.openai_speech import FakeOpenAi
@@ -41,6 +44,12 @@ async def openai() -> AsyncIterator[Synthesizer]:
 
 
 @asynccontextmanager
+async def azure() -> AsyncIterator[Synthesizer]:
+    async with FakeAzure() as fake, open_vendor_client() as client:
+        yield AzureSynthesizer(AzureVoiceSettings(KEY, AzurePlaces.of_resource(fake.url)), client)
+
+
+@asynccontextmanager
 async def deepgram() -> AsyncIterator[Synthesizer]:
     async with FakeDeepgram() as fake, open_vendor_client() as client:
         yield DeepgramSynthesizer(DeepgramVoiceSettings(KEY, fake.url), client)
@@ -54,6 +63,7 @@ async def eleven_labs() -> AsyncIterator[Synthesizer]:
 
 # Each makes a voice that is not started, with what it needs around it: a vendor's, its fake in tests/fakes.
 VOICES: dict[str, Callable[[], AbstractAsyncContextManager[Synthesizer]]] = {
+    "azure": azure,
     "deepgram": deepgram,
     "eleven_labs": eleven_labs,
     "espeak": lambda: nullcontext(EspeakSynthesizer()),

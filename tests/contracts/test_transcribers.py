@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 
+from offhook.speech.azure_wire import AzurePlaces
 from offhook.speech.engine_health import EngineHealth, HealthLimits
 from offhook.speech.engine_tasks import EngineTasks
 from offhook.speech.openai_server import OpenAiServer
@@ -22,6 +23,7 @@ from offhook.speech.transcriber import (
     WordsHeard,
 )
 from offhook.speech.transcriber_chain import TranscriberChain
+from offhook.speech.transcribers.azure import AzureEarSettings, AzureTranscriber
 from offhook.speech.transcribers.deepgram import DeepgramEarSettings, DeepgramTranscriber
 from offhook.speech.transcribers.eleven_labs import ElevenLabsEarSettings, ElevenLabsTranscriber
 from offhook.speech.transcribers.local_model import LocalEarSettings, LocalEngine, LocalTranscriber
@@ -29,6 +31,7 @@ from offhook.speech.transcribers.openai import OpenAiEarSettings, OpenAiTranscri
 from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
 from offhook.speech.transcribers.scripted import EarFailure, ScriptedEarSettings, ScriptedTranscriber
 from offhook.speech.vendor_client import open_vendor_client
+from tests.fakes.azure import FakeAzure
 from tests.fakes.deepgram import FakeDeepgram
 from tests.fakes.eleven_labs import FakeElevenLabs
 from tests.fakes.openai_speech import FakeOpenAi
@@ -59,6 +62,12 @@ async def openai() -> AsyncIterator[Transcriber]:
 
 
 @asynccontextmanager
+async def azure() -> AsyncIterator[Transcriber]:
+    async with FakeAzure() as fake, open_vendor_client() as client:
+        yield AzureTranscriber(AzureEarSettings(KEY, AzurePlaces.of_resource(fake.url)), client)
+
+
+@asynccontextmanager
 async def deepgram() -> AsyncIterator[Transcriber]:
     async with FakeDeepgram() as fake, open_vendor_client() as client:
         yield DeepgramTranscriber(DeepgramEarSettings(KEY, fake.url), client)
@@ -72,6 +81,7 @@ async def eleven_labs() -> AsyncIterator[Transcriber]:
 
 # Each makes an ear that is not started, with what it needs around it: a vendor's, its fake in tests/fakes.
 EARS: dict[str, Callable[[], AbstractAsyncContextManager[Transcriber]]] = {
+    "azure": azure,
     "deepgram": deepgram,
     "eleven_labs": eleven_labs,
     "pocketsphinx": lambda: nullcontext(PocketsphinxTranscriber(PocketsphinxSettings(turns_at_once=1))),

@@ -64,6 +64,7 @@ def test_what_a_vendor_says_is_one_short_line() -> None:
         (1000, "provider_closed"),
         (1006, "provider_closed"),
         (1011, "provider_closed"),
+        (1007, "provider_garbled"),
         (1008, "provider_refused"),
     ],
 )

@@ -16,6 +16,7 @@ SAID_AT_MOST: Final = 200
 _KEY_LIKE: Final = re.compile(r"(?=[\w*.-]*\d)[\w*.-]{16,}")
 _NORMAL_CLOSES: Final = frozenset({1000, 1001, 1005})
 _POLICY: Final = 1008
+_NOT_TAKEN: Final = frozenset({1003, 1007})
 
 
 class TroubleCode(StrEnum):
@@ -94,6 +95,8 @@ class ProviderTrouble:
         connection broke."""
         if close_code == _POLICY:
             return self.of(TroubleCode.REFUSED, f"closed the socket ({close_code})", said)
+        if close_code in _NOT_TAKEN:
+            return self.of(TroubleCode.GARBLED, f"does not take what it was sent ({close_code})", said)
         if close_code is None or close_code == 1006:
             return self.of(TroubleCode.CLOSED, "broke off the connection", said)
         when = " too early" if close_code in _NORMAL_CLOSES else ""
