@@ -1,11 +1,14 @@
 """Which engines the settings give, and by which names they are found."""
 
+import re
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
 from pydantic import Field
 
 from offhook.service.engine_names import aliases, engine_named
+from offhook.service.setting_mistakes import SettingsMistaken
 from offhook.service.settings_file import loads
 from offhook.service.speech_engines import made_ears, made_voices, transcribers_known
 from offhook.service.speech_settings import EngineSection, Speech
@@ -53,6 +56,9 @@ model = "small"
 [speech.local.thorsten]
 engine = "piper"
 model = "thorsten"
+[speech.azure]
+key = "three"
+region = "westeurope"
 [speech.deepgram]
 key = "one"
 [speech.eleven_labs]
@@ -96,3 +102,33 @@ def test_a_model_by_its_name_is_where_models_are_put() -> None:
 
     assert speech.folder_of(speech.local["mine"].model) == Path("/var/models/small")
     assert speech.folder_of(Path("other/small")) == Path("other/small")
+
+
+@pytest.mark.parametrize(
+    ("section", "transcribers", "synthesizers"),
+    [
+        ('key = "k"\nregion = "westeurope"', True, True),
+        ('key = "k"\nurl = "https://name.cognitiveservices.azure.com"', True, True),
+        ('transcriber_url = "http://localhost:5000"', True, False),
+        ('synthesizer_url = "http://localhost:5000"', False, True),
+    ],
+)
+def test_azure_hears_and_speaks_where_it_is(section: str, transcribers: bool, synthesizers: bool) -> None:
+    speech = loads(f"[speech.azure]\n{section}", {}).speech
+
+    assert ("azure" in speech.transcribers, "azure" in speech.synthesizers) == (transcribers, synthesizers)
+
+
+@pytest.mark.parametrize(
+    ("section", "mistake"),
+    [
+        ('key = "k"', "Azure is nowhere."),
+        ('key = "k"\nregion = "westeurope"\nurl = "https://x.example"', "Azure is at more than one place."),
+        ('key = "k"\nregion = "westeurope"\ntranscriber_url = "http://x.example"', "Azure is at more than one place."),
+        ('region = "westeurope"', "Azure needs a key."),
+        ('key = "k"\nregion = "https://westeurope"', "speech.azure.region"),
+    ],
+)
+def test_azure_is_at_one_place_and_has_a_key(section: str, mistake: str) -> None:
+    with pytest.raises(SettingsMistaken, match=re.escape(mistake)):
+        loads(f"[speech.azure]\n{section}", {})

@@ -376,11 +376,11 @@ class TestCheck:
         assert failed.value.code == code
 
 
-odd = st.sampled_from([None, "", "Success", 0, -1, 10**30, 0.5, [], [1], {}, [{}], [{"Word": 1}], {"Language": 2}])
+ODD: list[Any] = [None, "", "Success", 0, -1, 10**30, 0.5, [], [1], {}, [{}], [{"Word": 1}], {"Language": 2}]
 fields = st.sampled_from(
     ["Text", "RecognitionStatus", "NBest", "DisplayText", "Offset", "Duration", "PrimaryLanguage", "Words", "Display"]
 )
-bodies = st.dictionaries(fields, odd)
+bodies = st.dictionaries(fields, st.sampled_from(ODD))
 paths = st.sampled_from(["speech.hypothesis", "speech.phrase", "turn.end", "speech.endDetected", "turn.start", "", "x"])
 
 

@@ -18,7 +18,8 @@ from offhook.protocol.speech_options import same_name
 from offhook.service.embedded_engines import say_what_is_embedded
 from offhook.service.engine_names import aliases, engine_named
 from offhook.service.settings import Flow, Settings
-from offhook.service.speech_settings import EMBEDDED_EAR, EMBEDDED_VOICE, SCRIPTED, Speech, Switching
+from offhook.service.speech_settings import EMBEDDED_EAR, EMBEDDED_VOICE, SCRIPTED, AzureSection, Speech, Switching
+from offhook.speech.azure_wire import AzurePlaces
 from offhook.speech.engine_health import HealthBook, HealthLimits, Kind
 from offhook.speech.engine_tasks import EngineTasks
 from offhook.speech.greeting_book import GreetingBook, GreetingsOfFlow
@@ -27,6 +28,7 @@ from offhook.speech.speech_cache import CachedSynthesizer, Shelving, SpeechCache
 from offhook.speech.speech_shelf import SpeechShelf
 from offhook.speech.synthesizer import Synthesizer
 from offhook.speech.synthesizer_chain import SynthesizerChain, VoiceLimits
+from offhook.speech.synthesizers.azure import AzureSynthesizer, AzureVoiceSettings
 from offhook.speech.synthesizers.deepgram import DeepgramSynthesizer, DeepgramVoiceSettings
 from offhook.speech.synthesizers.eleven_labs import ElevenLabsSynthesizer, ElevenLabsVoiceSettings
 from offhook.speech.synthesizers.espeak import EspeakSynthesizer
@@ -35,6 +37,7 @@ from offhook.speech.synthesizers.piper import PiperSettings, PiperSynthesizer
 from offhook.speech.synthesizers.scripted import ScriptedSynthesizer, ScriptedVoiceSettings
 from offhook.speech.transcriber import Transcriber
 from offhook.speech.transcriber_chain import TranscriberChain
+from offhook.speech.transcribers.azure import AzureEarSettings, AzureTranscriber
 from offhook.speech.transcribers.deepgram import DeepgramEarSettings, DeepgramTranscriber
 from offhook.speech.transcribers.eleven_labs import ElevenLabsEarSettings, ElevenLabsTranscriber
 from offhook.speech.transcribers.local_model import LocalEarSettings, LocalTranscriber
@@ -87,6 +90,8 @@ def made_ears(speech: Speech, client: aiohttp.ClientSession) -> list[Transcriber
         for name, local in speech.local.items()
         if local.engine != "piper"
     )
+    if (azure := speech.azure) is not None and azure.hears:
+        ears.append(AzureTranscriber(AzureEarSettings(azure.key, _places(azure), azure.languages), client))
     if (deepgram := speech.deepgram) is not None:
         parameters = tuple(deepgram.parameters.items())
         wanted = DeepgramEarSettings(deepgram.key, deepgram.url, deepgram.model, parameters)
@@ -106,6 +111,8 @@ def made_voices(speech: Speech, client: aiohttp.ClientSession, cache: SpeechCach
         EspeakSynthesizer(),
         ScriptedSynthesizer(ScriptedVoiceSettings(first_audio_ms=speech.scripted.first_audio_ms)),
     ]
+    if (azure := speech.azure) is not None and azure.speaks:
+        voices.append(AzureSynthesizer(AzureVoiceSettings(azure.key, _places(azure), azure.voice), client))
     voices += (
         OpenAiSynthesizer(
             OpenAiVoiceSettings(
@@ -139,6 +146,14 @@ def made_voices(speech: Speech, client: aiohttp.ClientSession, cache: SpeechCach
         )
         voices.append(ElevenLabsSynthesizer(chosen, client))
     return [CachedSynthesizer(voice, cache) for voice in voices]
+
+
+def _places(azure: AzureSection) -> AzurePlaces:
+    if azure.region is not None:
+        return AzurePlaces.of_region(azure.region)
+    if azure.url is not None:
+        return AzurePlaces.of_resource(azure.url)
+    return AzurePlaces.of_containers(azure.transcriber_url, azure.synthesizer_url)
 
 
 async def start_engines(

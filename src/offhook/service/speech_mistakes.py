@@ -7,13 +7,15 @@ from offhook.protocol.speech_options import same_name
 from offhook.service.engine_names import engine_named
 from offhook.service.setting_mistakes import SettingMistake
 from offhook.service.settings import Settings
-from offhook.service.speech_settings import EMBEDDED_EAR, EMBEDDED_VOICE, SCRIPTED, Speech
+from offhook.service.speech_settings import EMBEDDED_EAR, EMBEDDED_VOICE, SCRIPTED, AzureSection, Speech
 
 
 def contradictions(settings: Settings) -> Iterator[SettingMistake]:
     """With these the service does not start."""
     speech = settings.speech
     yield from _names_taken_twice(speech)
+    if speech.azure is not None:
+        yield from _azure(speech.azure)
     for flow in settings.flows:
         engines = [("transcriber", name, speech.transcribers) for name in flow.speech.transcriber]
         engines += [("synthesizer", name, speech.synthesizers) for name in flow.speech.synthesizer]
@@ -31,6 +33,17 @@ def contradictions(settings: Settings) -> Iterator[SettingMistake]:
                 yield SettingMistake(
                     f"speech.aliases.{name}", f"There is no engine '{engine}' here.", f"Here are: {', '.join(here)}."
                 )
+
+
+def _azure(azure: AzureSection) -> Iterator[SettingMistake]:
+    containers = azure.transcriber_url or azure.synthesizer_url
+    places = [place for place in (azure.region, azure.url, containers) if place]
+    if len(places) != 1:
+        problem = "Azure is at more than one place." if places else "Azure is nowhere."
+        remedy = 'Set one of region = "westeurope", url (of the resource), or transcriber_url and synthesizer_url.'
+        yield SettingMistake("speech.azure", problem, remedy)
+    if not azure.key and not containers:
+        yield SettingMistake("speech.azure.key", "Azure needs a key.", 'Set key = "env:AZURE_SPEECH_KEY".')
 
 
 def _names_taken_twice(speech: Speech) -> Iterator[SettingMistake]:

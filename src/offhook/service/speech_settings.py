@@ -11,8 +11,9 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import AfterValidator, Field
 
 from offhook.service.setting_section import Section, limit
-from offhook.service.setting_types import Listed, checked_server_url
+from offhook.service.setting_types import Listed, checked_language, checked_server_url
 
+Language: TypeAlias = Annotated[str, AfterValidator(checked_language)]
 ServerUrl: TypeAlias = Annotated[str, AfterValidator(checked_server_url)]
 
 EMBEDDED_EAR: Final = "pocketsphinx"
@@ -33,6 +34,34 @@ class EngineSection(Section):
     def speaks(self) -> bool:
         """Whether it is a voice."""
         return False
+
+
+class AzureSection(EngineSection):
+    """Azure's Speech service: an ear and a voice, by `region`, by a resource's `url`, or in containers of your own. Its
+    ear tells up to four languages apart. https://learn.microsoft.com/azure/ai-services/speech-service"""
+
+    key: str = Field(default="", repr=False)
+    """A key of the Speech resource. Containers need none."""
+    region: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]+$")
+    """The resource's region: `westeurope`, `germanywestcentral`, …"""
+    url: ServerUrl | None = None
+    """In the place of a region, the resource's endpoint: `https://name.cognitiveservices.azure.com`."""
+    transcriber_url: ServerUrl | None = None
+    """In the place of both, a container of speech to text: `http://localhost:5000`."""
+    synthesizer_url: ServerUrl | None = None
+    """And one of text to speech."""
+    languages: Listed[Language] = Field(default=("en-US",), min_length=1, max_length=4)
+    """What callers may speak where neither app nor flow says any."""
+    voice: str = Field(default="en-US-AvaMultilingualNeural", min_length=1)
+    """What speaks where neither app nor flow names a voice or a language. The default knows about 90 languages."""
+
+    @property
+    def hears(self) -> bool:
+        return bool(self.region or self.url or self.transcriber_url)
+
+    @property
+    def speaks(self) -> bool:
+        return bool(self.region or self.url or self.synthesizer_url)
 
 
 class DeepgramSection(EngineSection):
@@ -215,6 +244,8 @@ class Speech(Section):
     """The folder of models."""
     openai: dict[str, OpenAiSection] = Field(default_factory=dict)
     local: dict[str, LocalModel] = Field(default_factory=dict)
+    azure: AzureSection | None = None
+    """Azure, where it is set."""
     deepgram: DeepgramSection | None = None
     """Deepgram, where it is set."""
     eleven_labs: ElevenLabsSection | None = None

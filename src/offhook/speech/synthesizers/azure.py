@@ -60,7 +60,6 @@ class AzureSynthesizer:
         self._client = client
         self._tasks = EngineTasks()
         self._pool = SocketPool(client, TROUBLE, self._tasks)
-        self._address = SocketAddress(settings.places.voice, headers=wire.headers(settings.key))
         self._known: tuple[AzureVoice, ...] = ()
         self._learning: asyncio.Task[None] | None = None
 
@@ -102,7 +101,7 @@ class AzureSynthesizer:
         return [document]
 
     async def _said(self, document: str, marks: SpokenMarks) -> AsyncGenerator[SpeechChunk, None]:
-        if (idle := self._pool.take(self._address)) is not None:
+        if (idle := self._pool.take(self._address())) is not None:
             begun = False
             try:
                 async with aclosing(self._spoken(idle, document, marks)) as chunks:
@@ -113,7 +112,7 @@ class AzureSynthesizer:
             except ProviderFailed as failure:
                 if begun or failure.code not in STALE:
                     raise
-        async with aclosing(self._spoken(self._pool.connect(self._address), document, marks)) as chunks:
+        async with aclosing(self._spoken(self._pool.connect(self._address()), document, marks)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
@@ -153,11 +152,14 @@ class AzureSynthesizer:
     def _release(self, socket: VendorSocket, *, over: bool, failed: bool) -> None:
         """What a socket is after an utterance: idle again, or replaced."""
         if over:
-            self._pool.keep(self._address, socket)
+            self._pool.keep(self._address(), socket)
             return
         socket.close()
         if not failed:
-            self._pool.warm(self._address)
+            self._pool.warm(self._address())
+
+    def _address(self) -> SocketAddress:
+        return SocketAddress(self._settings.places.voice, headers=wire.headers(self._settings.key))
 
     # --- voices
 

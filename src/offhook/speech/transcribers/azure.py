@@ -84,6 +84,11 @@ class _Ear:
         self.rate: Final = wanted.rate
         self.languages: Final = candidates(wanted.languages, settings.languages)
         self.context: Final = _context(self.languages, wanted.custom_vocabulary[:MAX_PHRASES])
+        self._settings = settings
+
+    @property
+    def address(self) -> SocketAddress:
+        """See `EarVendor`. Each connection has an id of its own."""
         query = [
             ("language", self.languages[0]),
             ("format", "detailed"),
@@ -92,9 +97,10 @@ class _Ear:
         ]
         if len(self.languages) > 1:
             query.append(("lidEnabled", ",".join(self.languages)))
-        has_query = not settings.places.ear.endswith("/universal/v2")
-        self.address: Final = SocketAddress(
-            settings.places.ear, tuple(query) if has_query else (), wire.headers(settings.key)
+        place = self._settings.places.ear
+        # `universal` is told the same in each request's context.
+        return SocketAddress(
+            place, () if place.endswith("/universal/v2") else tuple(query), wire.headers(self._settings.key)
         )
 
     def begin(self, turn: int, first_sample: int) -> "_Turn":
