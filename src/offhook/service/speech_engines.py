@@ -111,8 +111,6 @@ def made_voices(speech: Speech, client: aiohttp.ClientSession, cache: SpeechCach
         EspeakSynthesizer(),
         ScriptedSynthesizer(ScriptedVoiceSettings(first_audio_ms=speech.scripted.first_audio_ms)),
     ]
-    if (azure := speech.azure) is not None and azure.speaks:
-        voices.append(AzureSynthesizer(AzureVoiceSettings(azure.key, _places(azure), azure.voice), client))
     voices += (
         OpenAiSynthesizer(
             OpenAiVoiceSettings(
@@ -128,6 +126,8 @@ def made_voices(speech: Speech, client: aiohttp.ClientSession, cache: SpeechCach
         for name, local in speech.local.items()
         if local.engine == "piper"
     )
+    if (azure := speech.azure) is not None and azure.speaks:
+        voices.append(AzureSynthesizer(AzureVoiceSettings(azure.key, _places(azure), azure.voice), client))
     if (deepgram := speech.deepgram) is not None:
         parameters = tuple(deepgram.voice_parameters.items())
         wanted = DeepgramVoiceSettings(deepgram.key, deepgram.url, deepgram.voice, deepgram.voice_rate, parameters)
