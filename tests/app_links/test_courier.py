@@ -55,6 +55,76 @@ async def test_facts_come_in_order_until_the_machine_has_finished() -> None:
         assert await texts(courier) == [], "a second reader finds the end"
 
 
+async def test_once_a_link_has_begun_a_fact_is_worked_on_at_once() -> None:
+    obeyed: list[str] = []
+    async with asyncio.TaskGroup() as tasks:
+        courier: Courier[str, str] = Courier(EchoMachine(), obeyed.append, tasks)
+        courier.happened("begin!")
+        assert obeyed == [], "its task has not begun"
+        courier.happened("told")
+        assert await anext(courier.facts()) == LinkNoted("told")
+        courier.happened("now!")
+        assert obeyed == ["begin!", "now!"]
+        await courier.close("stop")
+
+
+async def test_what_comes_of_obeying_waits_behind_what_is_being_obeyed() -> None:
+    obeyed: list[str] = []
+
+    def obey(order: str) -> None:
+        obeyed.append(f"{order} begins")
+        if order == "first!":
+            courier.happened("second!")
+        obeyed.append(f"{order} ends")
+
+    async with asyncio.TaskGroup() as tasks:
+        courier: Courier[str, str] = Courier(EchoMachine(), obey, tasks)
+        courier.happened("begun")
+        assert await anext(courier.facts()) == LinkNoted("begun")
+        courier.happened("first!")
+        await courier.close("stop")
+    assert obeyed == ["first! begins", "first! ends", "second! begins", "second! ends"]
+
+
+async def test_a_deadline_that_comes_sooner_than_the_one_waited_for_is_kept() -> None:
+    async with asyncio.TaskGroup() as tasks:
+        courier = Courier(EchoMachine(), obeys_nothing, tasks)
+        courier.happened("60000")
+        courier.happened("begun")
+        facts = courier.facts()
+        assert await anext(facts) == LinkNoted("begun")
+        courier.happened("5")
+        assert await anext(facts) == LinkNoted("due")
+        await courier.close("stop")
+
+
+async def test_a_failure_is_not_raised_to_who_told_of_the_fact() -> None:
+    async with asyncio.TaskGroup() as tasks:
+        courier = Courier(EchoMachine(), obeys_nothing, tasks)
+        courier.happened("begun")
+        facts = courier.facts()
+        assert await anext(facts) == LinkNoted("begun")
+        courier.happened("break")
+        with pytest.raises(ExceptionGroup) as failure:
+            await anext(facts)
+        assert failure.group_contains(ZeroDivisionError)
+
+
+async def test_a_child_that_fails_ends_the_link_and_nothing_is_begun_any_more() -> None:
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    async with asyncio.TaskGroup() as tasks:
+        courier: Courier[str, str] = Courier(EchoMachine(), lambda _: started.append(courier.start(fail())), tasks)
+        started: list[asyncio.Task[None]] = []
+        courier.happened("fail!")
+        with pytest.raises(ExceptionGroup) as failure:
+            await texts(courier)
+        assert failure.group_contains(ZeroDivisionError)
+        courier.happened("again!")
+        assert len(started) == 1
+
+
 async def test_the_machine_is_advanced_when_its_deadline_has_come() -> None:
     async with asyncio.TaskGroup() as tasks:
         courier = Courier(EchoMachine(), obeys_nothing, tasks)

@@ -1,7 +1,9 @@
 """Runs one delivery machine: carries facts to it, its orders to the hands that obey them, what it tells to the call."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from types import TracebackType
 from typing import Final, Generic, TypeVar
 
 from offhook.app_links.app_link import AppFact
@@ -12,12 +14,28 @@ HappenedT = TypeVar("HappenedT")
 OrderT = TypeVar("OrderT")
 
 
-class Courier(Generic[HappenedT, OrderT]):
-    """One link's loop. Whatever the hands start is its child and ends with it.
+class _Failure:
+    """What breaks inside is kept, not raised to whoever brought the fact."""
 
-    The loop is a child of `tasks`, which must outlive the call: a call cancels whoever reads `facts` before it calls
-    `close`, and `session_end` is owed all the same. A failure in here is raised to the reader of `facts` or, when there
-    is none any more, by `close`; never to the other links in `tasks`.
+    def __init__(self) -> None:
+        self.kept: Exception | None = None
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: TracebackType | None) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self.kept = error
+        return True
+
+
+class Courier(Generic[HappenedT, OrderT]):
+    """One link's machine, worked on as facts come. Whatever the hands start is its child and ends with it.
+
+    Its task, which keeps the children and waits for deadlines, is a child of `tasks`, which must outlive the call: a
+    call cancels whoever reads `facts` before it calls `close`, and `session_end` is owed all the same. A failure in
+    here is raised to the reader of `facts` or, when there is none any more, by `close`; never to the other links in
+    `tasks`, nor to whoever told of a fact.
     """
 
     def __init__(
@@ -29,24 +47,32 @@ class Courier(Generic[HappenedT, OrderT]):
         self._machine: Final = machine
         self._obey = obey
         self._clock: Final = LinkClock()
-        self._inbox: Final[asyncio.Queue[HappenedT]] = asyncio.Queue()
+        self._inbox: Final[deque[HappenedT]] = deque()
         self._facts: Final[asyncio.Queue[AppFact | None]] = asyncio.Queue()
         self._over: Final = asyncio.Event()
+        self._stirred: Final = asyncio.Event()
+        self._broken: Final = _Failure()
         self._failure: BaseException | None = None
         self._children: Final[set[asyncio.Task[None]]] = set()
         self._hands: asyncio.TaskGroup | None = None
+        self._waits_for: int | None = None
+        self._taking = self._finished = False
         tasks.create_task(self._run())
 
     def happened(self, fact: HappenedT) -> None:
-        """Take one fact; it is worked on a moment later."""
-        self._inbox.put_nowait(fact)
+        """Take one fact. It is worked on at once, but behind those before it, and when the link has begun."""
+        self._inbox.append(fact)
+        if self._hands is not None and not self._taking:
+            with self._broken:
+                self._work_off()
+            self._stir()
 
     def start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Start a child. To be called by the hands, while they obey."""
         assert self._hands is not None
         task = self._hands.create_task(work)
         self._children.add(task)
-        task.add_done_callback(self._children.discard)
+        task.add_done_callback(self._ended)
         return task
 
     async def facts(self) -> AsyncIterator[AppFact]:
@@ -64,8 +90,8 @@ class Courier(Generic[HappenedT, OrderT]):
         self._raise_failure()
 
     async def let_readers_catch_up(self, facts_ahead: int) -> None:
-        """Return when the machine has worked on all facts and the call is at most this many tidings behind."""
-        await self._inbox.join()
+        """Return when the call is at most this many tidings behind; let others have their turn in any case."""
+        await self._clock.give_way()
         if self._facts.qsize() > facts_ahead:
             await self._facts.join()
 
@@ -84,28 +110,51 @@ class Courier(Generic[HappenedT, OrderT]):
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as self._hands:
-            while not await self._turn():
-                pass
+            self._work_off()
+            while not self._finished and self._broken.kept is None:
+                await self._wait()
+            self._hands = None
+            if self._broken.kept is not None:
+                raise self._broken.kept
             for child in tuple(self._children):
                 child.cancel()
 
-    async def _turn(self) -> bool:
-        """One fact or one deadline; True when the machine has finished."""
+    async def _wait(self) -> None:
+        """Until a deadline has come, or somebody stirs."""
+        self._stirred.clear()
+        self._waits_for = self._machine.next_deadline
+        if not await self._clock.came(self._waits_for, self._stirred):
+            return
+        now, deadline = self._clock.now(), self._machine.next_deadline
+        if deadline is not None and deadline <= max(now, self._waits_for or 0):
+            self._carry_out(self._machine.advance(max(now, deadline)))
+
+    def _stir(self) -> None:
+        """Wake the task when it has something to do before what it waits for; a deadline that was put off can wait."""
         deadline = self._machine.next_deadline
-        fact = await self._clock.next_or_deadline(self._inbox, deadline)
-        now = self._clock.now()
-        if fact is not None:
-            orders = self._machine.receive(fact, now)
-            self._inbox.task_done()
-        else:
-            assert deadline is not None
-            orders = self._machine.advance(max(now, deadline))
-        finished = False
+        is_sooner = deadline is not None and (self._waits_for is None or deadline < self._waits_for)
+        if is_sooner or self._finished or self._broken.kept is not None:
+            self._stirred.set()
+
+    def _ended(self, child: asyncio.Task[None]) -> None:
+        self._children.discard(child)
+        if not child.cancelled() and child.exception() is not None:
+            self._hands = None  # nothing is begun any more: the others are being cancelled
+
+    def _work_off(self) -> None:
+        """All facts that wait. What comes of obeying waits behind them."""
+        self._taking = True
+        try:
+            while self._inbox and not self._finished:
+                self._carry_out(self._machine.receive(self._inbox.popleft(), self._clock.now()))
+        finally:
+            self._taking = False
+
+    def _carry_out(self, orders: Sequence[OrderT | Tell | Finish]) -> None:
         for order in orders:
             if isinstance(order, Tell):
                 self._facts.put_nowait(order.fact)
             elif isinstance(order, Finish):
-                finished = True
+                self._finished = True
             else:
                 self._obey(order)
-        return finished

@@ -2,9 +2,7 @@
 
 import asyncio
 import time
-from typing import Final, TypeVar
-
-T = TypeVar("T")
+from typing import Final
 
 
 class LinkClock:
@@ -18,14 +16,19 @@ class LinkClock:
         """ms, whole, rising."""
         return int((self._loop.time() - self._epoch) * 1000)
 
-    async def next_or_deadline(self, inbox: asyncio.Queue[T], deadline: int | None) -> T | None:
-        """The next thing in the inbox, or None when `deadline` (ms) has come before it."""
+    async def came(self, deadline: int | None, stirred: asyncio.Event) -> bool:
+        """Wait until `deadline` (ms; None: never) or until `stirred` is set. True: the deadline has come."""
         until = None if deadline is None else self._epoch + deadline / 1000
         try:
             async with asyncio.timeout_at(until):
-                return await inbox.get()
+                await stirred.wait()
         except TimeoutError:
-            return None
+            return True
+        return False
+
+    async def give_way(self) -> None:
+        """Let everybody else have a turn."""
+        await asyncio.sleep(0)
 
 
 def unix_seconds() -> int:
