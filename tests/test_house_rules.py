@@ -93,7 +93,11 @@ ROOMS: dict[str, Room] = {
         },
     ),
     "app_links": Room(inside=("protocol",), outside=("aiohttp", "structlog", "yarl")),
-    "calls": Room(inside=("protocol", "conversation", "media", "audio", *INTERFACES), outside=("structlog", "numpy")),
+    "calls": Room(
+        inside=("protocol", "conversation", "media", "audio", *INTERFACES),
+        outside=("structlog", "numpy"),
+        files={"call_log.py": ("orjson",)},
+    ),
     "control": Room(inside=("protocol", "calls"), outside=("fastapi",)),
     "testing": Room(inside=("sdk", "protocol", "conversation"), outside=("pytest",), lazily=("service",)),
     "service": Room(

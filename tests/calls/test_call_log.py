@@ -72,6 +72,15 @@ def test_a_text_that_is_no_unicode_is_read_back_too(tmp_path: Path) -> None:
     assert writer.failures == 0
 
 
+@pytest.mark.parametrize("number", [1 << 70, 0.1, 1e22, -0.0])
+def test_any_number_that_json_has_is_read_back(tmp_path: Path, number: float) -> None:
+    writer = LogWriter(tmp_path)
+    writer.start()
+    CallLog(writer.open("one"), SETTINGS, {"number": number}).fact(0, CallOffered())
+    writer.stop()
+    assert repr(read_call_log(tmp_path / "one.jsonl").about["number"]) == repr(number)
+
+
 def test_a_folder_that_cannot_be_made_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OffhookError, match=r"storage\.call_logs"):

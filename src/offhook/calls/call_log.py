@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
+import orjson
+
 from offhook.conversation.defaults import CallSettings
 from offhook.conversation.inputs import CallerHungUp, Input, Ms
 from offhook.conversation.outputs import Output, SendEvent
@@ -37,7 +39,7 @@ Json: TypeAlias = dict[str, object]
 MASKED: Final[Json] = {"masked": True}
 GATHERED_FOR_SECONDS: Final = 1.0
 """How long lines wait for others before files are written."""
-_AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_ANY_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 Lines: TypeAlias = "queue.SimpleQueue[tuple[Path, str] | threading.Event | None]"
 
 
@@ -202,7 +204,11 @@ class CallLog:
             self._watcher.close()
 
     def _line(self, record: Json) -> None:
-        self._sink.write(_AS_JSON(record))
+        try:
+            line = orjson.dumps(record).decode()
+        except orjson.JSONEncodeError:  # half of a surrogate pair, a number beyond 64 bits
+            line = _ANY_JSON(record)
+        self._sink.write(line)
 
 
 @dataclass(frozen=True, slots=True)

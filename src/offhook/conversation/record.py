@@ -21,6 +21,7 @@ from offhook.protocol.speech_options import BargeInConfig
 Record: TypeAlias = dict[str, Any]
 
 LONG_AUDIO_CHARACTERS: Final = 256
+_PLAIN_KINDS: Final = frozenset({str, int, bool, float})
 
 FACTS: Final[Mapping[str, type[Input]]] = {kind.__name__: kind for kind in get_args(Input)}
 ORDERS: Final[Mapping[str, type[Output]]] = {kind.__name__: kind for kind in get_args(Output)}
@@ -56,10 +57,10 @@ def record_to_fact(record: Mapping[str, Any]) -> Input:
 
 def order_to_record(order: Output) -> Record:
     """The order's class under `type`, and its fields."""
+    if isinstance(order, SendEvent):
+        return {"type": "SendEvent", "number": order.number, "event": _wire(order.masked or order.event)}
     values = {name: _plain(value) for name, value in _fields(order).items()}
     match order:
-        case SendEvent(number, event, masked):
-            values = {"number": number, "event": _wire(masked or event)}
         case Ignored(happened):
             values["happened"] = fact_to_record(happened)
         case PlayAudio(_, audio) | StartLoop(audio):
@@ -121,6 +122,8 @@ def _wire(value: WireValue) -> Record:
 
 
 def _plain(value: Any) -> Any:
+    if value is None or type(value) in _PLAIN_KINDS:
+        return value
     match value:
         case WireValue():
             return _wire(value)
