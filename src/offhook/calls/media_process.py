@@ -38,6 +38,7 @@ class MediaProcess:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the service alone
             )
+        self._space: Final = memoryview(bytearray(LARGEST_MESSAGE))
         self._batch: list[Command] = []
         self._open = True
         self._loop.add_reader(self._link, self._readable)
@@ -113,13 +114,13 @@ class MediaProcess:
     def _readable(self) -> None:
         while self._open:
             try:
-                data = self._link.recv(LARGEST_MESSAGE)
+                size = self._link.recv_into(self._space)
             except BlockingIOError:
                 return
             except OSError:
-                data = b""
-            if data:
-                self._inbox.put_nowait(unpack_report(data))
+                size = 0
+            if size:
+                self._inbox.put_nowait(unpack_report(self._space[:size]))
             else:
                 self._close_link()
 
