@@ -47,6 +47,8 @@ from offhook.media.srtp import SecureRows
 from offhook.media.telephone_event import EventReceiver, EventSender
 from offhook.media.wire import Arrivals, Inlets, Outlet, flush, outlet
 
+_TELLS_SILENCE_EVERY: Final = PACKETS_STOPPED_MS // TICK_MS
+
 
 class CallTable:
     """Rows of calls; `facts` collects what happened to them in the tick."""
@@ -172,7 +174,7 @@ class CallTable:
     def send(self, tick: int, missed: int) -> None:
         """Send what was prepared in the tick before. Speech that has come since then for a row whose frame is without
         any goes along, instead of waiting for the next tick."""
-        late = self.playout.come_late()
+        late = self.playout.come_late(self.open_rows)
         if len(late):
             self.playout.prepare(late)
             self.write(late)
@@ -201,7 +203,7 @@ class CallTable:
 
     def prepare(self) -> None:
         """Make the next frame of every row whose last one has left."""
-        rows = np.flatnonzero(self._spent)
+        rows = self.open_rows[self._spent[self.open_rows]]
         self.playout.prepare(rows)
         self.loop.prepare(rows)
         self.write(rows[~self.others.sounding[rows]])  # the others' frames are made at the end of the tick
@@ -234,19 +236,22 @@ class CallTable:
 
     def listen(self, tick: int) -> None:
         """All that has arrived was taken: missing packets, silence, peers that have fallen silent."""
-        self._jitter.wait(self._listening())
+        rows = self.open_rows
+        self._jitter.wait(rows[self._receiving[rows] & self._lock.locked[rows]])
         for known in self._to_settle:
             self._inlets.settle(self._sockets[known], self._lock.sources[known])
         self._stale_ways.update(self._to_settle)
         self._to_settle.clear()
-        silent = (tick - self._last_packet) * TICK_MS // PACKETS_STOPPED_MS
-        for row in np.flatnonzero(self._receiving & (silent > self._told_silent)):
-            self._told_silent[row] = silent[row]
-            self._lock.doubt(int(row))
-            self._inlets.unsettle(self._sockets[int(row)])
-            self._stale_ways.add(int(row))
-            silent_ms = int(tick - self._last_packet[row]) * TICK_MS
-            self.facts.append(PacketsStopped(int(self.lease[row]), silent_ms))
+        silent = tick - self._last_packet[rows]
+        if silent.max(initial=0) < _TELLS_SILENCE_EVERY:
+            return
+        is_told = self._receiving[rows] & (silent // _TELLS_SILENCE_EVERY > self._told_silent[rows])
+        for row, ticks in zip(rows[is_told].tolist(), silent[is_told].tolist(), strict=True):
+            self._told_silent[row] = ticks // _TELLS_SILENCE_EVERY
+            self._lock.doubt(row)
+            self._inlets.unsettle(self._sockets[row])
+            self._stale_ways.add(row)
+            self.facts.append(PacketsStopped(int(self.lease[row]), ticks * TICK_MS))
 
     def publish(self, phase: Numbers, voice_tick: Numbers) -> None:
         """Let the service process see where every row is."""
@@ -308,9 +313,6 @@ class CallTable:
         if not self._lock.locked[row] or row not in self._remotes:
             self._remotes[row] = numeric(terms.remote)
         self._stale_ways.add(row)
-
-    def _listening(self) -> Rows:
-        return np.flatnonzero(self._receiving & self._lock.locked)
 
     def _collect_outlets(self) -> None:
         """Bring up to date by which ways packets leave."""

@@ -165,9 +165,10 @@ class Playout:
         self._prepared_samples[rows] = taken
         self._prepared_last[rows] = final & (there <= self._frame)
 
-    def come_late(self) -> Rows:
-        """The rows that have something to say and a prepared frame without it."""
-        return np.flatnonzero((self.current != _NOBODY) & ~self._prepared)
+    def come_late(self, rows: Rows) -> Rows:
+        """Those of these rows that have something to say and a prepared frame without it."""
+        late: Rows = rows[(self.current[rows] != _NOBODY) & ~self._prepared[rows]]
+        return late
 
     def sent(self, rows: Rows, tick: int) -> list[RowFact]:
         """The prepared frames of these rows have left in this tick."""

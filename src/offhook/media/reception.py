@@ -70,19 +70,17 @@ class Reception:
     def take(self, rows: Rows, sequence: Numbers, late: Mask) -> None:
         """(n,) packets of these rows' streams have arrived, in this order; late ones and doubles count, too (RFC 3550
         A.3). `late`: they were heard no more, for whatever reason."""
-        arrived = np.bincount(rows, minlength=len(self._packets))
-        np.add(self._packets, arrived, out=self._packets)
-        while arrived.max(initial=0) > 1:
+        while np.bincount(rows).max(initial=0) > 1:
             _, first = np.unique(rows, return_index=True)
             self._take_one_each(rows[first], sequence[first], late[first])
             others = np.ones(len(rows), np.bool_)
             others[first] = False
             rows, sequence, late = rows[others], sequence[others], late[others]
-            arrived = np.bincount(rows)
         if len(rows):
             self._take_one_each(rows, sequence, late)
 
     def _take_one_each(self, rows: Rows, sequence: Numbers, late: Mask) -> None:
+        self._packets[rows] += 1
         highest, window = self._highest[rows], self._window[rows]
         step = ((sequence - highest + _HALF) & 0xFFFF) - _HALF
         if (step == 1).all() and not late.any():

@@ -31,6 +31,7 @@ SHARE_A_TICK: Final = 0.7
 _SMALLEST_SHARE = 8
 _PHASES = 8
 _LONGEST_BACKLOG_MS = 4000
+_SCALE = np.float32(1 / 32768)
 
 Floats = npt.NDArray[np.float32]
 
@@ -75,9 +76,13 @@ def _every_second(taps: Floats) -> Floats:
 _SIDES: Final = _every_second(_HALF_BAND)
 
 
+# an attribute of an enumeration costs as much as a small sum over all rows
+_QUIET, _SPEAKING, _PAUSING = int(Phase.QUIET), int(Phase.SPEAKING), int(Phase.PAUSING)
+
+
 class VoiceActivity:
     """Voice of all rows of the tables that were heard; a row of the second table is numbered after those of the
-    first."""
+    first. A tick looks at the rows that are open, however many there could be."""
 
     def __init__(self, heards: tuple[Heard, ...], detector: Detector) -> None:
         self._heards: Final = heards
@@ -92,6 +97,9 @@ class VoiceActivity:
         self._lease: Final[Numbers] = np.zeros(rows, np.int64)
         self._open: Final[Mask] = np.zeros(rows, np.bool_)
         self._resting: Final[Mask] = np.zeros(rows, np.bool_)
+        self._numbers: Rows = np.empty(0, np.intp)  # of the rows that are open
+        self._asked: list[tuple[Heard, Rows, Rows]] = []  # of each table those that do not rest, numbers and rows
+        self._step: Final[Numbers] = np.repeat([h.shape.rate // 8000 for h in heards], [h.shape.rows for h in heards])
         self.phase: Final[Numbers] = np.zeros(rows, np.int64)
         self.voice_tick: Final[Numbers] = np.zeros(rows, np.int64)
 
@@ -112,12 +120,14 @@ class VoiceActivity:
         self._resting[number] = False
         self.phase[number], self.voice_tick[number] = phase, voice_tick
         self._detector.reset(np.array([number]))
+        self._renumber()
 
     def close(self, table: int, row: int) -> None:
         """Listen no more."""
         number = self._first[table] + row
         self._open[number] = False
         self.phase[number] = Phase.QUIET
+        self._renumber()
 
     def rearm(self, table: int, row: int) -> None:
         """The turn is over: the next onset needs the full evidence."""
@@ -146,24 +156,27 @@ class VoiceActivity:
             self._detector.reset(np.array([number]))
         facts = [self.hush(*self._place(number)) for number in np.flatnonzero(rests & ~self._resting & self._open)]
         self._resting[:] = rests
+        self._renumber()
         return [fact for of_row in facts for fact in of_row]
 
     def detect(self, tick: int) -> list[tuple[int, int, VoiceOnset | VoicePause]]:
         """Take what was heard since; returns (table, row, fact)."""
         facts: list[tuple[int, int, VoiceOnset | VoicePause]] = []
-        share = max(_SMALLEST_SHARE, int(np.ceil(SHARE_A_TICK * int((self._open & ~self._resting).sum()))))
-        while share > 0:
-            rows = self._waiting(share)
+        share = max(_SMALLEST_SHARE, int(np.ceil(SHARE_A_TICK * sum(len(rows) for _, _, rows in self._asked))))
+        again = True
+        while share > 0 and again:
+            rows, again = self._waiting(share)
             if not len(rows):
                 break
             share -= len(rows)
             begin = self._read[rows]
             positive = self._positive_chunks(rows, self._chunks(rows, begin))
-            self._read[rows] += self._steps(rows) * CHUNK
+            self._read[rows] = begin + self._step[rows] * CHUNK
             facts += self._decide(rows, begin, positive, tick)
-        over = self._open & (self.phase == Phase.PAUSING) & (tick - self.voice_tick > REARMED_AFTER_TICKS)
-        if over.any():
-            self.phase[over] = Phase.QUIET
+        pausing = self._numbers[self.phase[self._numbers] == _PAUSING]
+        over = pausing[tick - self.voice_tick[pausing] > REARMED_AFTER_TICKS]
+        if len(over):
+            self.phase[over] = _QUIET
             self._positive[over] = 0
         return facts
 
@@ -179,31 +192,39 @@ class VoiceActivity:
             positive[asked] = self._detector.probabilities(chunks[asked], rows[asked]) > THRESHOLD
         return positive
 
-    def _steps(self, rows: Rows) -> Numbers:
-        """Samples at the row's rate for one sample at 8 kHz."""
-        steps = np.ones(len(rows), np.int64)
-        for table, heard in enumerate(self._heards):
-            if heard.shape.rate != 8000:
-                steps[(rows >= self._first[table]) & (rows < self._first[table + 1])] = heard.shape.rate // 8000
-        return steps
+    def _renumber(self) -> None:
+        self._numbers = np.flatnonzero(self._open)
+        numbers = np.flatnonzero(self._open & ~self._resting)
+        ends = np.searchsorted(numbers, self._first)
+        tables = enumerate(self._heards)
+        of_each = [(heard, numbers[ends[n] : ends[n + 1]], self._first[n]) for n, heard in tables]
+        self._asked = [(heard, of_table, of_table - first) for heard, of_table, first in of_each if len(of_table)]
 
-    def _waiting(self, most: int) -> Rows:
-        """At most so many rows with a whole chunk, those furthest behind first; in order."""
-        backlog = np.empty_like(self._read)
-        for table, heard in enumerate(self._heards):
-            rows, rate = self.rows_of(table), heard.shape.rate
-            behind = heard.count - self._read[rows]
-            far = self._open[rows] & (behind > rate * _LONGEST_BACKLOG_MS // 1000)
-            if far.any():
-                self._read[rows][far] = heard.count[far] - CHUNK * rate // 8000
-                behind = heard.count - self._read[rows]
-            backlog[rows] = behind * 8000 // rate
-        ready = np.flatnonzero(self._open & ~self._resting & (backlog >= CHUNK))
-        if len(ready) > most:
-            ready = np.sort(ready[np.argpartition(-backlog[ready], most - 1)[:most]])
-        return ready
+    def _waiting(self, most: int) -> tuple[Rows, bool]:
+        """At most so many rows with a whole chunk, those furthest behind first; in order. And whether there is more
+        after that."""
+        numbers: list[Rows] = []
+        backlogs: list[Numbers] = []
+        for heard, of_table, rows in self._asked:
+            rate, count = heard.shape.rate, heard.count[rows]
+            behind = count - self._read[of_table]
+            if behind.max() > rate * _LONGEST_BACKLOG_MS // 1000:
+                far = behind > rate * _LONGEST_BACKLOG_MS // 1000
+                self._read[of_table[far]] = count[far] - CHUNK * rate // 8000
+                behind = count - self._read[of_table]
+            ready = behind >= CHUNK * rate // 8000
+            numbers.append(of_table[ready])
+            backlogs.append(behind[ready] * 8000 // rate)
+        if not numbers:
+            return np.empty(0, np.intp), False
+        waiting, backlog = _joined(numbers), _joined(backlogs)
+        if len(waiting) > most:
+            return np.sort(waiting[np.argpartition(-backlog, most - 1)[:most]]), False
+        return waiting, bool(backlog.max(initial=0) >= 2 * CHUNK)
 
     def _chunks(self, rows: Rows, begin: Numbers) -> Floats:
+        if self._step[rows[-1]] == 1:  # rows are in order, and the narrowband ones lie first
+            return np.multiply(self._heards[0].windows(CHUNK).read(rows, begin), _SCALE, dtype=np.float32)
         chunks = np.empty((len(rows), CHUNK), np.float32)
         for table, heard in enumerate(self._heards):
             mine = (rows >= self._first[table]) & (rows < self._first[table + 1])
@@ -217,34 +238,46 @@ class VoiceActivity:
             samples = heard.windows(2 * CHUNK + lead).read(local, start - lead).astype(np.float32)
             middle = samples[:, lead // 2 + 1 :: 2][:, :CHUNK]
             chunks[mine] = samples[:, 1::2] @ _SIDES + middle * _HALF_BAND[lead // 2]
-        chunks *= np.float32(1 / 32768)
+        chunks *= _SCALE
         return chunks
 
     def _decide(
         self, rows: Rows, begin: Numbers, positive: Mask, tick: int
     ) -> list[tuple[int, int, VoiceOnset | VoicePause]]:
         yes, no = rows[positive], rows[~positive]
-        first = yes[self._positive[yes] == 0]
-        self._begin[first] = begin[positive][self._positive[yes] == 0]
-        self._positive[yes] += 1
+        in_a_row = self._positive[yes]
+        first = in_a_row == 0
+        self._begin[yes[first]] = begin[positive][first]
+        self._positive[yes] = in_a_row = in_a_row + 1
         self._negative[yes] = 0
-        self._positive[no] = 0
-        self._negative[no] += 1
-        for table, heard in enumerate(self._heards):
-            mine = yes[(yes >= self._first[table]) & (yes < self._first[table + 1])]
-            unread = heard.count[mine - self._first[table]] - self._read[mine]
-            self.voice_tick[mine] = tick - unread // heard.shape.frame
-
+        self.voice_tick[yes] = tick - self._unread_frames(yes)
         phase = self.phase[yes]
-        onset = yes[((phase == Phase.QUIET) & (self._positive[yes] >= ONSET_CHUNKS)) | (phase == Phase.PAUSING)]
-        pause = no[(self.phase[no] == Phase.SPEAKING) & (self._negative[no] >= PAUSE_CHUNKS)]
-        self.phase[onset] = Phase.SPEAKING
-        self.phase[pause] = Phase.PAUSING
+        onset = yes[((phase == _QUIET) & (in_a_row >= ONSET_CHUNKS)) | (phase == _PAUSING)]
+
+        self._positive[no] = 0
+        self._negative[no] = without = self._negative[no] + 1
+        pause = no[(without >= PAUSE_CHUNKS) & (self.phase[no] == _SPEAKING)]
+        self.phase[onset] = _SPEAKING
+        self.phase[pause] = _PAUSING
         return [
             *((*self._place(row), VoiceOnset(int(self._lease[row]), max(0, int(self._begin[row])))) for row in onset),
             *((*self._place(row), VoicePause(int(self._lease[row]), int(self.voice_tick[row]))) for row in pause),
         ]
 
+    def _unread_frames(self, rows: Rows) -> Numbers:
+        """How many whole frames of these rows the detector has not been asked about yet."""
+        unread = np.empty(len(rows), np.int64)
+        ends = np.searchsorted(rows, self._first)
+        for table, heard in enumerate(self._heards):
+            part = slice(ends[table], ends[table + 1])
+            mine = rows[part]
+            unread[part] = (heard.count[mine - self._first[table]] - self._read[mine]) // heard.shape.frame
+        return unread
+
     def _place(self, number: np.intp) -> tuple[int, int]:
         table = int(np.searchsorted(self._first, number, side="right")) - 1
         return table, int(number - self._first[table])
+
+
+def _joined(parts: list[Numbers]) -> Numbers:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
