@@ -112,7 +112,8 @@ class MediaEnd:
     def _receive(self) -> tuple[memoryview, list[int]]:
         """One message, valid until the next one, and the descriptors that came with it."""
         descriptors = array.array("i")
-        size, told, _, _ = self._socket.recvmsg_into([self._space], socket.CMSG_LEN(_DESCRIPTORS * descriptors.itemsize))
+        room = socket.CMSG_LEN(_DESCRIPTORS * descriptors.itemsize)
+        size, told, _, _ = self._socket.recvmsg_into([self._space], room)
         for level, kind, data in told:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
