@@ -109,7 +109,8 @@ class Courier(Generic[HappenedT, OrderT]):
             del self._obey  # the link, which holds us: so both are freed at once, and not when the collector comes
 
     async def _work(self) -> None:
-        async with asyncio.TaskGroup() as self._hands:
+        async with asyncio.TaskGroup() as hands:
+            self._hands = hands
             self._work_off()
             while not self._finished and self._broken.kept is None:
                 await self._wait()
