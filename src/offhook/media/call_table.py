@@ -211,14 +211,13 @@ class CallTable:
 
     def take(self, arrivals: Arrivals, tick: int) -> None:
         """Datagrams of this table's rows: what is audio of their streams goes to the jitter buffer."""
-        self._secure.take(arrivals.rows, arrivals.data, arrivals.sizes)
-        wanted = self._receiving[arrivals.rows]
         rows, sources = arrivals.rows, arrivals.sources
+        self._secure.take(rows, arrivals.data, arrivals.sizes)
         packets = parse(arrivals.data, arrivals.sizes)
         locked = self._lock.sources
         from_known = np.fromiter(map(eq, sources, map(locked.__getitem__, rows.tolist())), np.bool_, len(rows))
         kinds = self._kinds[rows, packets.payload_type]
-        valid = packets.valid & wanted
+        valid = packets.valid & self._receiving[rows]
         known = valid & self._lock.known(rows, packets.ssrc, from_known)
         strange = valid & ~known & (kinds != Kind.OTHER)
         if known.any():
@@ -270,10 +269,6 @@ class CallTable:
     def in_use(self) -> bool:
         """Whether any row is open."""
         return bool(self._sockets)
-
-    def receiving(self, row: int) -> bool:
-        """Whether the row is meant to hear its peer."""
-        return bool(self._receiving[row])
 
     def write(self, rows: Rows) -> None:
         """Speech, loop and what is heard of others into the packets of these rows."""
