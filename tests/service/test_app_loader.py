@@ -41,7 +41,7 @@ def test_a_module_is_found_from_the_working_folder(app_file: Path, monkeypatch: 
     assert load_app("my_app") == "hello"
 
 
-@pytest.mark.parametrize("app", ["nowhere.py", "nowhere", "no.where:app", "not a module"])
+@pytest.mark.parametrize("app", ["nowhere.py", "nowhere", "no.where:app", "not a module", "sip:me@host:5060"])
 def test_what_is_not_there_is_explained(app: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsInvalid) as refusal:

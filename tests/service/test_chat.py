@@ -73,7 +73,7 @@ def test_each_line_is_a_turn_and_the_assistant_may_hang_up(app: str) -> None:
     assert "assistant> Welcome +4915112345678 to the desk" in text
     assert "assistant> You said hello" in text
     assert "assistant> Goodbye!" in text
-    assert text.count("The call is over.\n") == 1
+    assert text.count("\nThe call is over: /again") == 1
     assert "You said too late" not in text
     assert "  ! The call is over: /again" in text
 
@@ -174,7 +174,7 @@ def test_what_cannot_be_saved_is_explained(app: str, url: str, tmp_path: Path) -
 
 def test_a_caller_can_hang_up_and_stay(app: str) -> None:
     text = said(app, "/hangup", "hello?", "/again", "/timeline")
-    assert text.count("The call is over.\n") == 2
+    assert text.count("\nThe call is over: /again") == 2
     assert "you 1> /hangup\n" in text
 
 
@@ -223,7 +223,7 @@ def test_the_target_of_a_transfer_can_answer_and_hang_up(app: str) -> None:
 
 
 def test_commands_that_make_no_sense_are_explained(app: str) -> None:
-    assert "/silence 8" in said(app, "/help")
+    assert "\n  /silence 8 " in said(app, "/help")
     for line in (
         "/press",
         "/press x",
@@ -286,7 +286,7 @@ def test_what_cannot_be_done_now_is_said(app: str) -> None:
 
 
 def test_the_timeline_shows_events(app: str) -> None:
-    assert "event session_start" in said(app, "/timeline")
+    assert "\n        > event session_start\n" in said(app, "/timeline")
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

@@ -54,6 +54,12 @@ def _module_of(where: str) -> ModuleType:
     path = Path(where)
     if where.endswith(".py") or path.exists():
         return _file(path)
+    if where.startswith(("sip:", "sips:", "tel:")):
+        raise SettingsInvalid(
+            f"'{where}' is an address for a telephone; what is wanted here is an app.",
+            remedy=f"{_REMEDY} A service that runs is called with a softphone.",
+            code="app_not_found",
+        )
     if not all(part.isidentifier() for part in where.split(".")):
         raise SettingsInvalid(f"'{where}' is no file and no module.", remedy=_REMEDY, code="app_not_found")
     sys.path.insert(0, str(Path.cwd()))

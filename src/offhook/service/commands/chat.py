@@ -125,13 +125,13 @@ class Chat:
             case "":
                 pass
             case "/help":
-                self._terminal.line(HELP, "grey")
+                self._write(HELP)
             case "/timeline":
-                self._terminal.line(self._call.timeline, "grey")
+                self._write(self._call.timeline)
             case "/quit":
+                self.over = True
                 if not self._call.ended:
                     self._do(self._call.hangs_up)
-                self.over = True
             case "/again" if not rest or self._is_turn(rest):
                 self._anew(self._turns[: int(rest) if rest else None])
             case "/edit" if self._is_turn(rest.partition(" ")[0]) and (instead := rest.partition(" ")[2].strip()):
@@ -174,6 +174,10 @@ class Chat:
         if done:
             self._turns.append(line)
 
+    def _write(self, text: str) -> None:
+        for line in text.splitlines():
+            self._terminal.line(line, "grey")
+
     def _explain(self, reason: str) -> None:
         self._terminal.line(f"  ! {reason}", "yellow")
 
@@ -214,7 +218,7 @@ class Chat:
         """Whether it could be done."""
         done: bool = self._run(self._acted(act))
         if self._call.ended:
-            self._terminal.line("The call is over.", "yellow")
+            self._terminal.line("The call is over." if self.over else OVER, "yellow")
         return done
 
     async def _acted(self, act: Callable[[], Awaitable[object]]) -> bool:
