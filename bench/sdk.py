@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 TOKEN = "secret"
-IMPORT_ROUNDS = 15
 
 HAND_WRITTEN = """
 import hmac
@@ -133,18 +132,7 @@ async def measured(port: int, seconds: float, callers: int) -> Round:
     return Round(len(times) / took, 1000 * statistics.median(times), 1000 * times[int(0.99 * len(times))])
 
 
-def import_times() -> tuple[float, float]:
-    """Seconds of `import offhook`, and of the SDK in it (median of fresh processes), without the interpreter."""
-    code = (
-        "import time; a = time.perf_counter(); import offhook; b = time.perf_counter(); "
-        "offhook.Assistant; offhook.Speak; c = time.perf_counter(); print(b - a, c - a)"
-    )
-    command = [sys.executable, "-c", code]
-    runs = [subprocess.run(command, capture_output=True, check=True).stdout.split() for _ in range(IMPORT_ROUNDS)]
-    return statistics.median(float(one[0]) for one in runs), statistics.median(float(one[1]) for one in runs)
-
-
-def report(rounds: dict[str, list[Round]], imports: tuple[float, float], options: Any) -> str:
+def report(rounds: dict[str, list[Round]], options: Any) -> str:
     """The section for RESULTS.md."""
     rates = {name: statistics.median(one.rate for one in found) for name, found in rounds.items()}
     lines = [
@@ -166,11 +154,7 @@ def report(rounds: dict[str, list[Round]], imports: tuple[float, float], options
             f"{statistics.median(r.p50 for r in found):.2f} | {statistics.median(r.p99 for r in found):.2f} |"
         )
     share = 100 * (rates["SDK"] / rates["FastAPI by hand"] - 1)
-    lines += [
-        "",
-        f"The SDK: {share:+.0f} %. `import offhook` takes {1000 * imports[0]:.0f} ms, with `Assistant` and `Speak` "
-        f"{1000 * imports[1]:.0f} ms (median of {IMPORT_ROUNDS} fresh processes).",
-    ]
+    lines += ["", f"The SDK: {share:+.0f} %."]
     return "\n".join(lines) + "\n"
 
 
@@ -184,7 +168,6 @@ def main() -> None:
     cores = sorted(os.sched_getaffinity(0))
     apps = {"SDK": SDK, "FastAPI by hand": HAND_WRITTEN}
     rounds: dict[str, list[Round]] = {name: [] for name in apps}
-    imports = import_times()
     for _ in range(options.rounds):
         for name, code in apps.items():
             os.sched_setaffinity(0, cores)
@@ -192,7 +175,7 @@ def main() -> None:
                 time.sleep(0.5)  # it has found all cores, and has taken the last
                 os.sched_setaffinity(0, cores[:-1] or cores)
                 rounds[name].append(asyncio.run(measured(port, options.seconds, options.callers)))
-    text = report(rounds, imports, options)
+    text = report(rounds, options)
     print(text)
     if options.write:
         with RESULTS.open("a", encoding="utf-8") as results:

@@ -45,6 +45,27 @@ def test_frameworks_voices_and_redis_are_loaded_only_by_those_who_use_them() -> 
     assert "http.server" not in loaded
 
 
+MODELS_ARE_BUILT = """
+import asyncio, sys
+from offhook import Assistant, Speak
+assert not {"urllib.request", "importlib.metadata", "html"} & set(sys.modules), "loaded by those who need them"
+from offhook.protocol.json_codec import ACTION_TYPES, EVENT_TYPES
+models = [*EVENT_TYPES.values(), *ACTION_TYPES.values()]
+print(sum(model.__pydantic_complete__ for model in models), end=" ")
+messages = iter(["lifespan.startup", "lifespan.shutdown"])
+async def receive():
+    return {"type": next(messages)}
+async def send(message):
+    print(sum(model.__pydantic_complete__ for model in models) == len(models), end=" ")
+asyncio.run(Assistant(token="t")({"type": "lifespan"}, receive, send))
+"""
+
+
+def test_values_on_the_wire_are_built_when_serving_begins_and_not_by_the_import() -> None:
+    done = subprocess.run([sys.executable, "-c", MODELS_ARE_BUILT], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "True", "True"]
+
+
 def test_every_public_name_is_there_and_no_other() -> None:
     assert sorted(offhook.__all__) == sorted(set(offhook.__all__))
     assert all(getattr(offhook, name) is not None for name in offhook.__all__)

@@ -195,7 +195,9 @@ async def test_more_handlers_than_connections_keep_their_places(url: str, events
         app = worker(on_user_speak=held)
         others = worker(on_user_speak=lambda event: later.append(event.session.id))
         async with asyncio.TaskGroup() as group:
-            for number in range(4):
+            group.create_task(app.on_event(events_of("crowd-3").words("a")))
+            await held.inside.wait()
+            for number in range(3):
                 group.create_task(app.on_event(events_of(f"crowd-{number}").words("a")))
             waiting = group.create_task(others.on_event(events_of("crowd-3").words("b")))
             await asyncio.wait([waiting], timeout=2.0)

@@ -26,6 +26,7 @@ __all__ = [
     "action_to_json",
     "actions_to_json",
     "build_action",
+    "build_models",
     "event_to_json",
     "read_actions",
     "read_event",
@@ -64,6 +65,13 @@ class ActionsRead:
     refused: tuple[RefusedAction, ...] = ()
     notes: tuple[Note, ...] = ()
     nonsense: str | None = None
+
+
+def build_models() -> None:
+    """Build all events and actions now. Else each is built at its first use, and the very first takes some 50 ms: too
+    long where a caller is waiting, and not needed by whoever only imports them."""
+    for model in (*EVENT_TYPES.values(), *ACTION_TYPES.values()):
+        model.model_rebuild()
 
 
 def event_to_json(event: Event) -> bytes:

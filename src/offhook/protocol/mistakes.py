@@ -117,13 +117,14 @@ def shown(value: object) -> str:
 
 
 class WireValue(BaseModel):
-    """The parent of every value on the wire: frozen, and built with all mistakes listed at once.
+    """The parent of every value on the wire: frozen, and built with all mistakes listed at once. The classes are built
+    at their first use, or by `json_codec.build_models`: importing them stays cheap.
 
     Raises:
         MistakesFound: from the constructor. (`model_validate` raises pydantic's own error, for the codec.)
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     if not TYPE_CHECKING:
 

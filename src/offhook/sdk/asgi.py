@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Mutable
 from functools import partial
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from offhook.protocol.json_codec import BODY_LIMIT
+from offhook.protocol.json_codec import BODY_LIMIT, build_models
 from offhook.sdk import http_answer
 from offhook.sdk.http_answer import HttpAnswer, RequestHeaders
 from offhook.sdk.websocket import POLICY_VIOLATION, Answering, serve_messages
@@ -139,6 +139,7 @@ async def _refuse_websocket(scope: Scope, send: Send) -> None:
 async def _lifespan(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
+        build_models()
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return

@@ -31,7 +31,7 @@ from offhook.sdk.http_answer import HttpAnswer, RequestHeaders
 from offhook.sdk.later_replies import ANSWER_WITHIN_SECONDS, EVENT_NUMBER_HEADER, Respond, answer_then_push
 from offhook.sdk.own_loop import OwnLoop
 from offhook.sdk.replies import actions_of
-from offhook.sdk.service_actions import KEY_VARIABLE, URL_VARIABLE, ServiceActions
+from offhook.sdk.service_place import KEY_VARIABLE, URL_VARIABLE, configured_service
 from offhook.sdk.session_lines import FORGOTTEN_AFTER_SECONDS, MOST_SESSIONS, SessionLine, SessionLines
 from offhook.sdk.shared_states import SharedStates, StateUnavailable, run_shared
 from offhook.sdk.websocket import WebSocketConnection, serve_connection
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from offhook.sdk.django_view import View
     from offhook.sdk.flask_blueprint import FlaskBlueprint
     from offhook.sdk.lambda_handler import LambdaHandler
+    from offhook.sdk.service_actions import ServiceActions
 
 log = logging.getLogger("offhook.assistant")
 
@@ -107,7 +108,7 @@ class Assistant:
         on_session_end: Handler[SessionEnd] | None = None,
     ) -> None:
         self._token = token or api_key or None
-        self._service = ServiceActions.configured(service_url, service_key)
+        self._service = configured_service(service_url, service_key)
         self._answer_within_seconds = answer_within_seconds
         self._debug = DebugPrinter() if debug else None
         self.reports_failures = False
@@ -160,7 +161,7 @@ class Assistant:
         """As `call`, for async code."""
         return await self._service_needed().call(flow_id, number, billing_device)
 
-    def _service_needed(self) -> ServiceActions:
+    def _service_needed(self) -> "ServiceActions":
         if self._service is None:
             raise OffhookError(
                 "There is no service to place calls with.",

@@ -1,7 +1,6 @@
 """The talk of a call as it was heard (contract D3), told by the events alone: what the caller said, what the assistant
 began to say, and how much of it was heard. Notes are plain values, so that they can be kept anywhere."""
 
-import html
 import re
 from collections.abc import Iterable
 from typing import Final, Literal, TypeAlias
@@ -69,4 +68,6 @@ def _merged(talk: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
 
 
 def _words(ssml: str) -> str:
+    import html  # its table of names takes as long to load as this whole file, and SSML is rare
+
     return " ".join(html.unescape(_TAG.sub(" ", ssml)).split())

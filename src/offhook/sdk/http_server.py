@@ -7,7 +7,7 @@ import logging
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 
-from offhook.protocol.json_codec import BODY_LIMIT
+from offhook.protocol.json_codec import BODY_LIMIT, build_models
 from offhook.sdk import http_answer
 from offhook.sdk.http_answer import HttpAnswer
 
@@ -30,6 +30,7 @@ class WebhookServer(ThreadingHTTPServer):
 
     def __init__(self, assistant: Answers, host: str, port: int) -> None:
         self.assistant = assistant
+        build_models()
         super().__init__((host, port), _Request)
 
 

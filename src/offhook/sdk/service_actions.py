@@ -4,7 +4,6 @@ behind a webhook sends more than one answer to an event, and calls to be placed.
 import http.client
 import json
 import logging
-import os
 import re
 import urllib.error
 import urllib.parse
@@ -13,18 +12,17 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from offhook.errors import OffhookError
 from offhook.protocol.actions import Action
 from offhook.protocol.json_codec import actions_to_json
 from offhook.sdk.http_answer import JSON_TYPE
+from offhook.sdk.service_place import KEY_VARIABLE, URL_VARIABLE
 from offhook.sdk.threads import in_thread
 
 log = logging.getLogger("offhook.assistant")
 
-URL_VARIABLE: Final = "OFFHOOK_SERVICE_URL"
-KEY_VARIABLE: Final = "OFFHOOK_SERVICE_KEY"
 WITHIN_SECONDS: Final = 5.0
 REQUESTS_AT_ONCE: Final = 16
 _ANSWER_SHOWN: Final = 500
@@ -75,12 +73,6 @@ class ServiceActions:
         self._headers: Final = {"Authorization": f"Bearer {key}", "Content-Type": JSON_TYPE, "User-Agent": "offhook"}
         self._opener: Final = urllib.request.build_opener(_NoRedirects)
         self._threads: Final = ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="offhook-push")
-
-    @classmethod
-    def configured(cls, url: str | None, key: str | None) -> Self | None:
-        """The service of these options, else of the environment; None: there is none. Raises as the constructor."""
-        url = url or os.environ.get(URL_VARIABLE)
-        return cls(url, key or os.environ.get(KEY_VARIABLE, "")) if url else None
 
     async def push(self, session_id: str, actions: Sequence[Action], after: str | None) -> None:
         """Have these actions run, behind all that were pushed before; returns when the service has taken them. What it

@@ -26,6 +26,7 @@ from offhook.calls.heartbeat import Heartbeat
 from offhook.calls.media_link import MediaLink, ProcessMediaLink
 from offhook.calls.placed_leg import WayOut
 from offhook.media.messages import Codec
+from offhook.protocol.json_codec import build_models
 from offhook.protocol.session import Session
 from offhook.service.allowed_sources import networks_of_trunks
 from offhook.service.call_log_keeper import CallLogKeeper
@@ -103,6 +104,7 @@ async def open_house(
 
     Raises OffhookError when a part without which no call can be taken does not start.
     """
+    build_models()
     async with AsyncExitStack() as stack:
         link: MediaLink = _media_process(settings) if by_hand is None else by_hand.link
         await link.start()
