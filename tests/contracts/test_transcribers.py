@@ -28,12 +28,14 @@ from offhook.speech.transcribers.deepgram import DeepgramEarSettings, DeepgramTr
 from offhook.speech.transcribers.eleven_labs import ElevenLabsEarSettings, ElevenLabsTranscriber
 from offhook.speech.transcribers.local_model import LocalEarSettings, LocalEngine, LocalTranscriber
 from offhook.speech.transcribers.openai import OpenAiEarSettings, OpenAiTranscriber
+from offhook.speech.transcribers.openai_realtime import OpenAiRealtimeSettings, OpenAiRealtimeTranscriber
 from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
 from offhook.speech.transcribers.scripted import EarFailure, ScriptedEarSettings, ScriptedTranscriber
 from offhook.speech.vendor_client import open_vendor_client
 from tests.fakes.azure import FakeAzure
 from tests.fakes.deepgram import FakeDeepgram
 from tests.fakes.eleven_labs import FakeElevenLabs
+from tests.fakes.openai_realtime import FakeOpenAiRealtime
 from tests.fakes.openai_speech import FakeOpenAi
 from tests.fakes.vendor_script import KEY
 from tests.speech.tiny_models import STAND_INS, conformer_ctc, streaming_transducer, vosk_folder
@@ -62,6 +64,13 @@ async def openai() -> AsyncIterator[Transcriber]:
 
 
 @asynccontextmanager
+async def openai_realtime() -> AsyncIterator[Transcriber]:
+    async with FakeOpenAiRealtime() as fake, open_vendor_client() as client:
+        server = OpenAiServer("realtime", f"{fake.url}/v1", KEY)
+        yield OpenAiRealtimeTranscriber(OpenAiRealtimeSettings(server, "gpt-live-transcribe"), client)
+
+
+@asynccontextmanager
 async def azure() -> AsyncIterator[Transcriber]:
     async with FakeAzure() as fake, open_vendor_client() as client:
         yield AzureTranscriber(AzureEarSettings(KEY, AzurePlaces.of_resource(fake.url)), client)
@@ -86,6 +95,7 @@ EARS: dict[str, Callable[[], AbstractAsyncContextManager[Transcriber]]] = {
     "eleven_labs": eleven_labs,
     "pocketsphinx": lambda: nullcontext(PocketsphinxTranscriber(PocketsphinxSettings(turns_at_once=1))),
     "openai": openai,
+    "openai_realtime": openai_realtime,
     "sherpa-onnx": lambda: local("sherpa-onnx", streaming_transducer),
     "onnx-asr": lambda: local("onnx-asr", conformer_ctc),
     "vosk": lambda: local("vosk", vosk_folder),

@@ -46,6 +46,10 @@ EVERYTHING = """
 [speech.openai.qwen]
 ear_model = "Qwen/Qwen3-ASR-1.7B"
 
+[speech.openai.live]
+ear_model = "gpt-live-transcribe"
+realtime = true
+
 [speech.openai.both]
 ear_model = "gpt-transcribe"
 voice_model = "gpt-4o-mini-tts"

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from offhook.errors import ProviderFailed
+from offhook.speech.openai_hints import PROMPT_CHARACTERS, prompt_of
 from offhook.speech.openai_server import OpenAiServer
 from offhook.speech.transcriber import TimedWord, TranscriptionSettings, WordsHeard
-from offhook.speech.transcribers.openai import PROMPT_CHARACTERS, OpenAiEarSettings, OpenAiTranscriber, prompt_of
+from offhook.speech.transcribers.openai import OpenAiEarSettings, OpenAiTranscriber
 from offhook.speech.vendor_client import open_vendor_client
 from tests.fakes.openai_speech import FakeOpenAi
 from tests.fakes.vendor_script import KEY, Fault

@@ -42,6 +42,7 @@ from offhook.speech.transcribers.deepgram import DeepgramEarSettings, DeepgramTr
 from offhook.speech.transcribers.eleven_labs import ElevenLabsEarSettings, ElevenLabsTranscriber
 from offhook.speech.transcribers.local_model import LocalEarSettings, LocalTranscriber
 from offhook.speech.transcribers.openai import OpenAiEarSettings, OpenAiTranscriber
+from offhook.speech.transcribers.openai_realtime import OpenAiRealtimeSettings, OpenAiRealtimeTranscriber
 from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
 from offhook.speech.transcribers.scripted import ScriptedEarSettings, ScriptedTranscriber
 from offhook.speech.turn_relay import RelayLimits
@@ -73,16 +74,15 @@ def made_ears(speech: Speech, client: aiohttp.ClientSession) -> list[Transcriber
         PocketsphinxTranscriber(PocketsphinxSettings(workers=speech.recogniser_workers)),
         ScriptedTranscriber(ScriptedEarSettings(scripted.script, scripted.word_every_ms, scripted.final_words_ms)),
     ]
-    ears += (
-        OpenAiTranscriber(
-            OpenAiEarSettings(
-                OpenAiServer(name, of.url, of.key), of.ear_model, verbose=of.verbose, partial_words=of.partial_words
-            ),
-            client,
-        )
-        for name, of in speech.openai.items()
-        if of.ear_model is not None
-    )
+    for name, of in speech.openai.items():
+        if of.ear_model is None:
+            continue
+        server = OpenAiServer(name, of.url, of.key)
+        if of.realtime:
+            ears.append(OpenAiRealtimeTranscriber(OpenAiRealtimeSettings(server, of.ear_model), client))
+        else:
+            asked = OpenAiEarSettings(server, of.ear_model, verbose=of.verbose, partial_words=of.partial_words)
+            ears.append(OpenAiTranscriber(asked, client))
     ears += (
         LocalTranscriber(
             LocalEarSettings(name, local.engine, speech.folder_of(local.model), local.workers, local.threads)

@@ -154,6 +154,9 @@ class OpenAiSection(EngineSection):
     """Sent as a bearer token, where the server wants one."""
     ear_model: str | None = Field(default=None, min_length=1)
     """What hears: `gpt-transcribe`, `Qwen/Qwen3-ASR-1.7B`, …"""
+    realtime: bool = False
+    """Hear over the server's WebSocket (`…/realtime`), where it has one: words come while the caller speaks, without
+    asking again. For models such as `gpt-live-transcribe`."""
     partial_words: bool = True
     """Ask about the growing turn while the caller speaks: words for interrupting, for about five times the audio. Off:
     callers interrupt with `immediate` or not at all."""

@@ -16,15 +16,12 @@ from offhook.audio.wav import wav_bytes
 from offhook.errors import ProviderFailed
 from offhook.speech.engine_tasks import EngineTasks
 from offhook.speech.growing_turn import GrowingTurn
+from offhook.speech.openai_hints import hints
 from offhook.speech.openai_server import SILENT_SECONDS, OpenAiServer
 from offhook.speech.openai_words import Transcription, transcription_in
 from offhook.speech.provider_trouble import ear_failed
 from offhook.speech.transcriber import EarFailed, Heard, Samples, TranscriptionSettings, WordsHeard
 
-PROMPT_CHARACTERS: Final = 800
-"""Whisper reads 224 tokens of a prompt, about four characters each."""
-KEYWORD_MODELS: Final = "gpt-transcribe"
-"""These take phrases and several languages as lists of their own."""
 SHORTEST_MS: Final = 100
 """OpenAI refuses recordings that are shorter."""
 
@@ -188,17 +185,9 @@ class OpenAiStream:
         form = aiohttp.FormData()
         form.add_field("file", wav_bytes(samples, self._settings.rate), filename="turn.wav", content_type="audio/wav")
         form.add_field("model", self._engine.model)
-        languages = [language.partition("-")[0].lower() for language in self._settings.languages]
-        if self._engine.model.startswith(KEYWORD_MODELS):
-            for language in dict.fromkeys(languages):
-                form.add_field("languages[]", language)
-            for phrase in self._settings.custom_vocabulary:
-                form.add_field("keywords[]", phrase)
-        else:
-            if languages:
-                form.add_field("language", languages[0])
-            if prompt := prompt_of(self._settings.custom_vocabulary):
-                form.add_field("prompt", prompt)
+        for name, told in hints(self._engine.model, self._settings.languages, self._settings.custom_vocabulary).items():
+            for value in [told] if isinstance(told, str) else told:
+                form.add_field(name if isinstance(told, str) else f"{name}[]", value)
         form.add_field("response_format", "verbose_json" if self._engine.verbose else "json")
         if self._engine.verbose:
             form.add_field("timestamp_granularities[]", "word")
@@ -208,14 +197,3 @@ class OpenAiStream:
     def _over(self, turn: int, last: Heard) -> None:
         if self._turns.pop(turn, None) is not None:
             self._results.put_nowait(last)
-
-
-def prompt_of(vocabulary: tuple[str, ...]) -> str:
-    """The phrases as a prompt, as many as fit."""
-    prompt = ""
-    for phrase in vocabulary:
-        longer = f"{prompt}, {phrase}" if prompt else phrase
-        if len(longer) > PROMPT_CHARACTERS:
-            break
-        prompt = longer
-    return prompt
