@@ -11,6 +11,12 @@ from openai.resources.realtime.realtime import AsyncRealtimeConnection
 from openai.types.realtime.conversation_item_input_audio_transcription_completed_event import (
     ConversationItemInputAudioTranscriptionCompletedEvent,
 )
+from openai.types.realtime.conversation_item_input_audio_transcription_delta_event import (
+    ConversationItemInputAudioTranscriptionDeltaEvent,
+)
+from openai.types.realtime.conversation_item_input_audio_transcription_failed_event import (
+    ConversationItemInputAudioTranscriptionFailedEvent,
+)
 from openai.types.realtime.realtime_error_event import RealtimeErrorEvent
 from openai.types.realtime.session_created_event import SessionCreatedEvent
 from openai.types.realtime.session_updated_event import SessionUpdatedEvent
@@ -19,7 +25,6 @@ from tests.fakes.openai_realtime import RATE, FakeOpenAiRealtime
 from tests.fakes.vendor_script import KEY, Fault, VendorScript
 
 LINE = "one two three four"
-TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
 
 @pytest.fixture
@@ -67,9 +72,9 @@ async def until_completed(
     """The deltas, and how it ended."""
     deltas: list[str] = []
     async for event in connection:
-        if event.type == f"{TRANSCRIPTION}.delta":
+        if isinstance(event, ConversationItemInputAudioTranscriptionDeltaEvent):
             deltas.append(event.delta or "")
-        elif event.type == f"{TRANSCRIPTION}.completed":
+        elif isinstance(event, ConversationItemInputAudioTranscriptionCompletedEvent):
             return deltas, event
     raise AssertionError("the connection ended")
 
@@ -135,7 +140,7 @@ async def test_a_failed_transcription_is_told(connection: AsyncRealtimeConnectio
     await connection.input_audio_buffer.commit()
 
     async for event in connection:
-        if event.type == f"{TRANSCRIPTION}.failed":
+        if isinstance(event, ConversationItemInputAudioTranscriptionFailedEvent):
             assert event.error.code == "audio_unintelligible"
             break
 
