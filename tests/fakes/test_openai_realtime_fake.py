@@ -2,12 +2,13 @@
 
 import base64
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import openai
 import pytest
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
+from openai.types.realtime.audio_transcription_param import AudioTranscriptionParam
 from openai.types.realtime.conversation_item_input_audio_transcription_completed_event import (
     ConversationItemInputAudioTranscriptionCompletedEvent,
 )
@@ -18,6 +19,12 @@ from openai.types.realtime.conversation_item_input_audio_transcription_failed_ev
     ConversationItemInputAudioTranscriptionFailedEvent,
 )
 from openai.types.realtime.realtime_error_event import RealtimeErrorEvent
+from openai.types.realtime.realtime_transcription_session_audio_input_param import (
+    RealtimeTranscriptionSessionAudioInputParam,
+)
+from openai.types.realtime.realtime_transcription_session_create_request_param import (
+    RealtimeTranscriptionSessionCreateRequestParam,
+)
 from openai.types.realtime.session_created_event import SessionCreatedEvent
 from openai.types.realtime.session_updated_event import SessionUpdatedEvent
 
@@ -46,18 +53,13 @@ async def connection(fake: FakeOpenAiRealtime) -> AsyncIterator[AsyncRealtimeCon
 
 
 async def configure(connection: AsyncRealtimeConnection, **transcription: Any) -> Any:
-    await connection.session.update(
-        session={
-            "type": "transcription",
-            "audio": {
-                "input": {
-                    "format": {"type": "audio/pcm", "rate": RATE},
-                    "transcription": {"model": "gpt-live-transcribe", **transcription},
-                    "turn_detection": None,
-                }
-            },
-        }
-    )
+    heard: RealtimeTranscriptionSessionAudioInputParam = {
+        "format": {"type": "audio/pcm", "rate": RATE},
+        "turn_detection": None,
+    }
+    heard["transcription"] = cast("AudioTranscriptionParam", {"model": "gpt-live-transcribe", **transcription})
+    session: RealtimeTranscriptionSessionCreateRequestParam = {"type": "transcription", "audio": {"input": heard}}
+    await connection.session.update(session=session)
     return await connection.recv()
 
 
