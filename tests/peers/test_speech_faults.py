@@ -1,0 +1,162 @@
+"""Whatever a vendor does, the caller hears no dead air: each fault, as an ear and as a voice, in whole calls whose
+recordings are measured. The vendors are fakes that their own SDKs have proven; what takes over is the embedded engine.
+
+`pytest -m "peers" tests/peers/test_speech_faults.py -s` prints the table of docs/run-the-service/speech.md.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import pytest
+
+from offhook.transports.simulator.steps import Say, Wait
+from tests.fakes.deepgram import FakeDeepgram
+from tests.fakes.eleven_labs import FakeElevenLabs
+from tests.fakes.openai_speech import FakeOpenAi
+from tests.fakes.vendor_script import KEY, Fault, VendorScript
+from tests.fakes.vendor_server import VendorServer
+from tests.peers.apps import Action, Event
+from tests.peers.sound import RATE, prompt
+from tests.peers.speech_house import SpeechHouse, audible, hear_out, longest_silence
+
+pytestmark = [pytest.mark.peers, pytest.mark.speech]
+
+UNPLANNED_AT_MOST_MS: Final = 1500
+END_OF_TURN_MS: Final = 600
+"""The flow's own: silence by which it knows that the caller has finished."""
+MENU: Final = (
+    "Welcome to our service. For billing, press one, for anything else, just say what you need. "
+    "You can interrupt me at any time."
+)
+HEARD: Final = "I need help with my bill"
+PROMPT: Final = "cannot-complete-as-dialed"
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """A connector and its fake; `place` is where its section goes, `name` its engine's."""
+
+    name: str
+    fake: Callable[[VendorScript], VendorServer]
+    section: Callable[[str], dict[str, Any]]
+    path: str = ""
+
+
+VENDORS: Final = (
+    Vendor("deepgram", FakeDeepgram, lambda url: {"deepgram": {"key": KEY, "url": url}}),
+    Vendor("eleven_labs", FakeElevenLabs, lambda url: {"eleven_labs": {"key": KEY, "url": url}}),
+    Vendor(
+        "own",
+        FakeOpenAi,
+        lambda url: {
+            "openai": {
+                "own": {
+                    "key": KEY,
+                    "url": url,
+                    "ear_model": "whisper-1",
+                    "voice_model": "gpt-4o-mini-tts",
+                    "voice": "alloy",
+                }
+            }
+        },
+        "/v1",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What goes wrong. `url`: in the place of the fake's."""
+
+    name: str
+    script: VendorScript
+    url: str | None = None
+
+
+def trouble(name: str, url: str | None = None, **script: Any) -> Trouble:
+    return Trouble(name, VendorScript(**script), url)
+
+
+TROUBLES: Final = (
+    trouble("none"),
+    trouble("refuses the key", fault=Fault.REFUSE_KEY),
+    trouble("429", fault=Fault.TOO_MANY),
+    trouble("503", fault=Fault.UNAVAILABLE),
+    trouble("closes at once", fault=Fault.CLOSE),
+    trouble("closes in mid-sentence", fault=Fault.CLOSE, fault_after=3),
+    trouble("sends nothing", fault=Fault.STOP_SENDING),
+    trouble("stops sending", fault=Fault.STOP_SENDING, fault_after=3),
+    trouble("sends garbage", fault=Fault.GARBAGE, fault_after=1),
+    trouble("answers slowly", first_audio_ms=4000, final_ms=4000),
+    trouble("connects slowly", connect_ms=4000),
+    trouble("is unreachable", "http://127.0.0.1:9"),
+    trouble("is not known to the DNS", "http://speech.invalid"),
+)
+
+
+@asynccontextmanager
+async def calls(trouble_there: Trouble, kind: str) -> AsyncIterator[tuple[SpeechHouse, dict[str, str]]]:
+    """A house in which every vendor is in this trouble; and each one's number."""
+    fakes = [vendor.fake(replace(trouble_there.script, heard=[HEARD] * 9)) for vendor in VENDORS]
+    speech: dict[str, Any] = {}
+    for vendor, fake in zip(VENDORS, fakes, strict=True):
+        await fake.__aenter__()
+        speech |= vendor.section((trouble_there.url or fake.url) + vendor.path)
+    numbers = {vendor.name: f"+4921155660{at}" for at, vendor in enumerate(VENDORS)}
+    flows = {
+        number: {"transcriber": [name], "synthesizer": ["espeak"]}
+        if kind == "ear"
+        else {"transcriber": ["scripted"], "synthesizer": [name]}
+        for name, number in numbers.items()
+    }
+
+    def decide(event: Event) -> Action | None:
+        if kind == "voice":
+            return {"type": "speak", "text": MENU} if event["type"] == "session_start" else None
+        return {"type": "speak", "text": "All right, thank you."} if event["type"] == "user_speak" else None
+
+    try:
+        async with SpeechHouse(decide, speech, flows) as house:
+            yield house, numbers
+    finally:
+        for fake in fakes:
+            await fake.__aexit__(None, None, None)
+
+
+@pytest.mark.parametrize("what", TROUBLES, ids=lambda each: each.name)
+async def test_a_voice_in_trouble_leaves_no_dead_air(what: Trouble) -> None:
+    async with calls(what, "voice") as (house, numbers):
+        callers = await asyncio.gather(*(house.call(number, hear_out()) for number in numbers.values()))
+
+    silences = {name: longest_silence(audible(caller), 0) for name, caller in zip(numbers, callers, strict=True)}
+    print(f"\n| voice | {what.name} | {' | '.join(f'{name} {ms}' for name, ms in silences.items())} |")
+    for caller in callers:
+        said_ms = sum(span.end_ms - span.start_ms for span in audible(caller))
+        assert said_ms > len(MENU) * 40, "not all was said"
+    assert max(silences.values()) <= UNPLANNED_AT_MOST_MS
+
+
+@pytest.mark.parametrize("what", TROUBLES, ids=lambda each: each.name)
+async def test_an_ear_in_trouble_leaves_no_dead_air(what: Trouble) -> None:
+    spoken = (prompt(PROMPT) * 32767).astype(np.int16)
+    spoken = spoken[: np.flatnonzero(np.abs(spoken) > 500)[-1]]
+    async with calls(what, "ear") as (house, numbers):
+        callers = await asyncio.gather(
+            *(house.call(number, Wait(500), Say(spoken, RATE), hear_out()) for number in numbers.values())
+        )
+        heard = {event["session"]["phone_number"]: event["text"] for event in house.app.ledger.of("user_speak")}
+
+    silences = {
+        name: longest_silence(audible(caller), caller.said[0].end_ms) - END_OF_TURN_MS
+        for name, caller in zip(numbers, callers, strict=True)
+    }
+    print(f"\n| ear | {what.name} | {' | '.join(f'{name} {ms}' for name, ms in silences.items())} |")
+    assert all(heard.get(number) for number in numbers.values()), heard
+    if what.name == "none":
+        assert set(heard.values()) == {HEARD}
+    assert all(audible(caller) for caller in callers)
+    assert max(silences.values()) <= UNPLANNED_AT_MOST_MS
