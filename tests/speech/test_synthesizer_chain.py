@@ -73,6 +73,16 @@ async def test_a_voice_that_breaks_off_when_all_was_said_is_not_followed() -> No
     assert second.requests == []
 
 
+async def test_a_voice_that_ends_long_before_its_words_could_be_said_has_broken_off() -> None:
+    """As one does whose stream of samples was cut without a word."""
+    cut = ScriptedSynthesizer(ScriptedVoiceSettings(name="cut", ms_per_character=3))
+    second = engine("second")
+
+    await said(SynthesizerChain([cut, second], ["cut", "second"]), MENU)
+
+    assert [request.text for request in second.requests] == [MENU]
+
+
 async def test_the_rest_of_ssml_is_said_as_text() -> None:
     first = ScriptedSynthesizer(ScriptedVoiceSettings(name="first", failure="midway", marks=True))
     second = engine("second")

@@ -162,6 +162,23 @@ def test_an_ear_that_never_gives_partial_words_is_not_doubted_for_that() -> None
     assert turn.speaks(10_000) == []
 
 
+def test_a_turn_that_is_told_again_all_at_once_raises_no_doubt() -> None:
+    turn = Played(ears())
+
+    assert turn.relay.hear(8000, turn.now) == []
+
+
+def test_an_ear_of_which_nothing_is_known_yet_is_doubted_until_it_has_shown_that_it_gives_none() -> None:
+    health = ears()
+    health[0].gives_partials = None
+    turn = Played(health)
+
+    assert listens(turn.speaks(2000)) == [1]
+    turn.finishes()
+    turn.hears(0, "all at once", final=True)
+    assert listens(Played(health).speaks(10_000)) == []
+
+
 def test_an_ear_that_says_nothing_after_a_turn_without_known_words_gets_help() -> None:
     """Help begins in time to be there when the first ear is late."""
     turn = Played(ears(gives_partials=False))

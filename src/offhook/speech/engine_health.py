@@ -65,14 +65,15 @@ class EngineTally:
 class EngineHealth:
     """One engine. Times are ms of any clock that only rises.
 
-    `gives_partials`: whether the ear has ever given words while somebody spoke. `pace`: see `spoken_so_far`.
+    `gives_partials`: whether the ear gives words while somebody speaks, None while that is not known.
+    `pace`: see `spoken_so_far`.
     """
 
     def __init__(self, kind: Kind, name: str, limits: HealthLimits) -> None:
         self.kind: Final[Kind] = kind
         self.name: Final = name
         self.tally: Final = EngineTally()
-        self.gives_partials = False
+        self.gives_partials: bool | None = None
         self.pace: float | None = None
         self._limits: Final = limits
         self._breaker = Breaker.CLOSED

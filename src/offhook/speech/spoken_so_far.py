@@ -13,6 +13,8 @@ from offhook.speech.synthesizer import SpeechChunk
 
 SLOW_PACE: Final = 0.1
 """Seconds of sound a letter, of a voice of which nothing is known yet: slower than any speaks."""
+FASTEST_PACE: Final = 0.012
+"""Seconds a letter: three times as fast as people can follow."""
 ALLOWED_SLOWER: Final = 1.25
 """What is said may be so much slower than the same voice's speech before."""
 LEARNS_FROM_LETTERS: Final = 20
@@ -72,6 +74,12 @@ class SpokenSoFar:
             start = max(start, words[-3] if len(words) > 2 else 0)
         rest = self._text[start:].lstrip()
         return rest if speakable(self._text[at:]) else ""
+
+    @property
+    def is_too_short(self) -> bool:
+        """Whether nobody could have said all of the text in so little sound: it was cut off."""
+        letters = sum(character.isalnum() for character in self._text)
+        return self.seconds < letters * FASTEST_PACE
 
     def learned(self, before: float | None) -> float | None:
         """The engine's pace, now that the whole text has been said."""

@@ -107,7 +107,7 @@ class SynthesizerChain:
     ) -> AsyncGenerator[SpeechChunk, None]:
         """Speech from the first engine that gives any; SSML counts where both are given.
 
-        An engine fails when it raises, gives nothing in time, stalls, or ends without sound for words. The next one
+        An engine fails when it raises, gives nothing in time, stalls, or ends with too little sound. The next one
         says what was not said yet, from the start of the clause in which the sound broke off. Text with nothing to say
         gives no chunk. Every chunk says how much of the whole text has been said by its end. Raises ProviderFailed when
         the last engine failed too.
@@ -244,6 +244,13 @@ class _Attempt:
             self._note(None, took)
             raise
         else:
+            if took is not None and self.spoken.is_too_short:
+                self._note(TroubleCode.GARBLED)
+                raise ProviderFailed(
+                    f"{self._engine.name} gave {self.spoken.seconds:.1f} s of sound for {self.spoken.length} letters.",
+                    remedy="See the engine's own status; the flow's next voice says the rest meanwhile.",
+                    code=TroubleCode.GARBLED,
+                )
             if took is not None and not self.is_cached:
                 self._health.pace = self.spoken.learned(self._health.pace)
             self._note(TroubleCode.SILENT if took is None and speakable(_words_of(self._request)) else None, took)

@@ -180,8 +180,9 @@ class TurnRelay:
         return next((r for r in range(first, last + 1) if r == last or self._ears[r].may_be_asked(now)), None)
 
     def _is_without_words(self, ear: _Listening, for_ms: int) -> bool:
-        expected = ear.health.gives_partials and ear.words is None
-        return expected and self._audio_ms - ear.began_ms >= for_ms
+        expected = ear.health.gives_partials is not False and ear.words is None
+        # A turn that is told again comes all at once: that is no time to find words in.
+        return expected and min(self._audio_ms - ear.began_ms, self._now - ear.began_at) >= for_ms
 
     # --- what is told
 
@@ -220,6 +221,12 @@ class TurnRelay:
         for ear in self._listening:
             if ear.final is not None:
                 ear.health.succeeded(ear.final_at - self._finished_at)
+                if (
+                    ear.health.gives_partials is None
+                    and ear.final.text
+                    and self._is_without_words(ear, self._limits.words_within_ms)
+                ):
+                    ear.health.gives_partials = False
             elif ear.failure is None:
                 is_late = winner is None or ear.rank < winner.rank
                 if is_late and now - max(ear.began_at, self._finished_at) >= self._limits.final_within_ms:
