@@ -9,7 +9,7 @@ PYTHON := $(shell for candidate in python3.13 python3.12 python3.11 python3; do 
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 5
 WORKERS ?= 2
 PEERS_WORKERS ?= 4
-BENCHES := media_clock media_stream scanners sip_loss import_time sdk language_model speech_connectors load beside
+BENCHES := media_clock media_stream scanners sip_loss import_time sdk language_model speech_connectors word_errors load beside
 CODE := src tests examples bench .ci/check_links.py .ci/assistant_pages.py .ci/site_pages.py
 
 demo: $(VENV)/.installed
