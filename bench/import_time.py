@@ -10,9 +10,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
-from results import machine, median_of, table, today, write_section
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from bench.results import machine, median_of, table, today, write_section  # noqa: E402
 
 LIMIT_MS: Final = 250
 ANSWERED: Final = """

@@ -11,7 +11,8 @@ import pytest
 from offhook.errors import OffhookError
 from offhook.protocol.actions import Speak
 from offhook.sdk.assistant import Assistant
-from offhook.sdk.service_actions import KEY_VARIABLE, URL_VARIABLE, CallRefused, ServiceActions
+from offhook.sdk.service_actions import CallRefused, ServiceActions
+from offhook.sdk.service_place import KEY_VARIABLE, URL_VARIABLE, configured_service
 
 HELLO = (Speak(text="hello", session_id="s/1"),)
 
@@ -132,12 +133,12 @@ def test_an_address_without_a_usable_key_is_a_mistake(key: str | None, monkeypat
 def test_the_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(URL_VARIABLE, raising=False)
     monkeypatch.setenv(KEY_VARIABLE, "k1")
-    assert ServiceActions.configured(None, None) is None
+    assert configured_service(None, None) is None
     monkeypatch.setenv(URL_VARIABLE, "http://127.0.0.1:8080")
-    assert isinstance(ServiceActions.configured(None, None), ServiceActions)
+    assert isinstance(configured_service(None, None), ServiceActions)
     monkeypatch.delenv(KEY_VARIABLE)
     with pytest.raises(OffhookError, match="service_key"):
-        ServiceActions.configured(None, None)
+        configured_service(None, None)
 
 
 # --- calls (contract section 6)
