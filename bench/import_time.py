@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bench.results import machine, median_of, table, today, write_section  # noqa: E402
+from bench.results import machine, median_of, table, today, write_section
 
 LIMIT_MS: Final = 250
 ANSWERED: Final = """
