@@ -21,6 +21,7 @@ from offhook.service.commands.options import (
     DemoOptions,
     DevOptions,
     KamailioConfigOptions,
+    ModelsOptions,
     ReplayOptions,
     ServeOptions,
     WhyOptions,
@@ -95,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (_add_demo, _add_dev, _add_chat, _add_call, _add_conformance, _add_serve, _add_kamailio_config):
         add(commands)
-    for add in (_add_check, _add_why, _add_replay):
+    for add in (_add_check, _add_models, _add_why, _add_replay):
         add(commands)
     return parser
 
@@ -218,6 +219,19 @@ def _add_check(commands: Any) -> None:
     _add_config(check)
     check.add_argument("--running", action="store_true", help="the service runs: leave its ports alone")
     check.set_defaults(options=lambda a: CheckOptions(a.config, not a.running))
+
+
+def _add_models(commands: Any) -> None:
+    models = commands.add_parser("models", help="models for ears and voices on this machine: list, pull")
+    actions = models.add_subparsers(required=True, metavar="list|pull")
+    listed = actions.add_parser("list", help="which ones are known, and which are here")
+    pulled = actions.add_parser("pull", help="get them, checked; again after a break: the rest of them")
+    pulled.add_argument("names", nargs="+", metavar="NAME")
+    for action in (listed, pulled):
+        action.add_argument("--folder", type=Path, help="default: speech.models of the settings")
+        _add_config(action)
+    listed.set_defaults(names=())
+    models.set_defaults(options=lambda a: ModelsOptions(tuple(a.names), a.folder, a.config))
 
 
 def _add_config(command: argparse.ArgumentParser) -> None:

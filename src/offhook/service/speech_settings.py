@@ -244,7 +244,7 @@ class Speech(Section):
     switching: Switching = Switching()
     scripted: ScriptedSpeech = ScriptedSpeech()
     models: Path = Path("models")
-    """The folder of models."""
+    """The folder where `offhook models pull` puts models."""
     openai: dict[str, OpenAiSection] = Field(default_factory=dict)
     local: dict[str, LocalModel] = Field(default_factory=dict)
     azure: AzureSection | None = None

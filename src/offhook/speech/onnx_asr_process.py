@@ -101,7 +101,7 @@ def load() -> OnnxAsrEngine:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CannotStart(
             f"{folder} holds no model of onnx-asr: its config.json does not say the model_type.",
-            remedy="Name the folder of such a model",
+            remedy="Name the folder of such a model, or get one: offhook models list",
         ) from error
     try:
         return OnnxAsrEngine(folder, str(kind), threads)

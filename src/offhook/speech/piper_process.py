@@ -56,7 +56,7 @@ def voice_file(folder: Path) -> Path:
     if not found or not found[0].with_name(f"{found[0].name}.json").is_file():
         raise CannotStart(
             f"{folder} holds no voice of Piper: that is a file .onnx and, beside it, .onnx.json.",
-            remedy="Name the folder of such a voice.",
+            remedy="Name the folder of such a voice, or get one: offhook models list",
         )
     return found[0]
 

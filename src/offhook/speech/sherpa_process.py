@@ -119,7 +119,7 @@ def load() -> SherpaEngine:
     if not (folder / "tokens.txt").is_file():
         raise CannotStart(
             f"{folder} holds no model of sherpa-onnx: there is no tokens.txt.",
-            remedy="Name the folder of such a model",
+            remedy="Name the folder of such a model, or get one: offhook models list",
         )
     try:
         return SherpaEngine(folder, threads)

@@ -82,7 +82,7 @@ def load() -> VoskEngine:
     if not any((folder / name).is_file() for name in MODEL_FILES):
         raise CannotStart(
             f"{folder} holds no model of Vosk: there is no {MODEL_FILES[0]}.",
-            remedy="Name the folder of such a model",
+            remedy="Name the folder of such a model, or get one: offhook models list",
         )
     try:
         return VoskEngine(folder)

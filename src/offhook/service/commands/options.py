@@ -96,6 +96,16 @@ class CheckOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelsOptions:
+    """`offhook models`: get those that are named, or list them all for none; into `folder`, else where the settings of
+    `config` say."""
+
+    names: tuple[str, ...]
+    folder: Path | None
+    config: Path
+
+
+@dataclass(frozen=True, slots=True)
 class WhyOptions:
     """`offhook why`: a `call` by its session id (or the beginning of it), its Call-ID or its log; or the `last` one; or
     what was `refused`. Logs are in `logs`, else where the settings of `config` say."""

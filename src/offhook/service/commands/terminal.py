@@ -45,6 +45,12 @@ class Terminal:
             # Whoever read along (`| head`) has gone; a call in progress goes on without being shown.
             self._out = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open until the process ends
 
+    def progress(self, text: str) -> None:
+        """Write over the line that is being written, where somebody looks; an empty text takes it away."""
+        if self._coloured:
+            self._out.write(f"\r\x1b[K{printable(text)}")
+            self._out.flush()
+
     def ask(self, prompt: str) -> str | None:
         """Wait for a line; None when there will be no more (Ctrl-D)."""
         self._out.write(prompt)
