@@ -167,6 +167,20 @@ def test_the_caller_says_presses_and_interrupts_what_he_did(tmp_path: Path) -> N
     assert "○ You said I need help, barged in: False" in shorter
 
 
+def test_the_app_is_told_the_words_that_it_was_told_then(tmp_path: Path) -> None:
+    """Final words that came too late for their turn were told to nobody (contract D40)."""
+    late = TALK.replace('3.500 final #1 "I need help"', '4.600 time passes\n4.700 final #1 "I knead help"')
+    file = tmp_path / "talk.jsonl"
+    file.write_text("\n".join(recorded(*parse_call(late))) + "\n", encoding="utf-8")
+
+    text = against(tmp_path, file, "Welcome to our service, what can I do for you")
+
+    assert "knead" not in text
+    [said] = [line for line in text.splitlines() if "● I need help" in line]
+    assert said[0] not in "-+", "as then, so now"
+    assert "○ You said I need help, barged in: True" in text
+
+
 # --- the call as a test
 
 

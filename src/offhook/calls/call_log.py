@@ -250,7 +250,9 @@ def read_call_log(path: Path) -> RecordedCall:
         raise _unreadable(path, 1, "there is no line with the call's settings")
     has_end = any(isinstance(fact, CallerHungUp) for _, fact in facts)
     last = _lines(path)[-1]
-    is_cut = not has_end or (last != b"" and _complete(last) is None)
+    sent = {order["event"]["type"] for _, order in orders if order["type"] == "SendEvent"}
+    is_told_half = "session_start" in sent and "session_end" not in sent
+    is_cut = not has_end or is_told_half or (last != b"" and _complete(last) is None)
     return RecordedCall(settings, about, tuple(facts), tuple(orders), tuple(notes), is_cut)
 
 

@@ -63,12 +63,14 @@ class CallCourse:
         self._texts: Final[dict[int, str]] = {}
         self._stopped: Final[set[int]] = set()
         self._is_ending = False
+        self._words: str | None = None
 
     def fact(self, at: Ms, fact: Input) -> None:
         """A fact, as it happened."""
         match fact:
             case FinalWords(_, text) if text:
                 self._note(at, "caller", text)
+                self._words = text
             case DigitPressed(digit):
                 self._note(at, "caller", f"key {digit}")
             case ActionsArrived(actions):
@@ -96,7 +98,11 @@ class CallCourse:
         """An order of the core, as its record."""
         match order["type"]:
             case "SendEvent":
+                self._said(at, order["event"])
                 self._note(at, "event", _event(order["event"]))
+            case "Ignored" if order["happened"]["type"] == "FinalWords" and order["happened"]["text"]:
+                self.moments.pop()  # words that came too late: nobody was told of them
+                self._words = None
             case "Say":
                 self._texts[order["utterance"]] = plain_text(order.get("text"), order.get("ssml"))
             case "PlayUrl":
@@ -114,6 +120,13 @@ class CallCourse:
                 self._note(at, "call", f"the service hangs up ({order['cause']})")
             case _:
                 pass
+
+    def _said(self, at: Ms, event: Mapping[str, Any]) -> None:
+        """What the app is told of is what the caller said, though final words were too late for it (contract D40)."""
+        if event["type"] == "user_speak" and not event.get("gathered_dtmf"):
+            if event["text"] != self._words:
+                self._note(at, "caller", event["text"])
+            self._words = None
 
     def _note(self, at: Ms, kind: Kind, text: str) -> None:
         self.moments.append(Moment(at, kind, text))

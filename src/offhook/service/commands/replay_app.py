@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
+from heapq import merge
+from operator import itemgetter
 from pathlib import Path
 from typing import Final, TypeAlias, assert_never
 
@@ -10,6 +12,7 @@ from offhook.conversation.inputs import (
     CallerHungUp,
     DigitPressed,
     FinalWords,
+    Input,
     Ms,
     PlaybackFinished,
     PlaybackStarted,
@@ -60,6 +63,13 @@ class OfTransfer:
     fact: TransferAnswered | TransferFailed | TransferEnded
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The app was told that the caller said this."""
+
+    words: str
+
+
 RecordedDeed: TypeAlias = Said | Pressed | HungUp | OfTransfer
 
 
@@ -69,7 +79,7 @@ def deeds(call: RecordedCall) -> Iterator[RecordedDeed]:
     quiet_since: Ms = 0
     began: tuple[Ms, Ms | None] | None = None
     keys: Pressed | None = None
-    for at, fact in call.facts:
+    for at, fact in _as_told(call):
         if keys is not None and (isinstance(fact, _ENDS_KEYS) or at - quiet_since > KEYS_WITHIN_MS):
             yield keys
             keys = None
@@ -82,11 +92,13 @@ def deeds(call: RecordedCall) -> Iterator[RecordedDeed]:
             case VoiceStarted():
                 into = at - min(playing.values()) if playing else None
                 began = began or (at - quiet_since, into)
-            case FinalWords(_, words):
-                if words and began is not None:
+            case _Told(words):
+                if began is not None:
                     silence, into = began
                     yield Said(words, 0 if into is not None else silence, into)
                     quiet_since = at
+                began = None
+            case FinalWords(_, ""):
                 began = None
             case DigitPressed(digit):
                 first = Pressed("", None if playing else at - quiet_since)
@@ -99,6 +111,18 @@ def deeds(call: RecordedCall) -> Iterator[RecordedDeed]:
                 yield HungUp(0 if playing else at - quiet_since)
             case _:
                 pass
+
+
+def _as_told(call: RecordedCall) -> Iterator[tuple[Ms, Input | _Told]]:
+    """The facts, with what the app was told that the caller said: final words that come late are not told (D40)."""
+    told = [
+        (at, _Told(order["event"]["text"]))
+        for at, order in call.orders
+        if order["type"] == "SendEvent"
+        and order["event"]["type"] == "user_speak"
+        and not order["event"].get("gathered_dtmf")
+    ]
+    return merge(call.facts, told, key=itemgetter(0))
 
 
 async def against_app(call: RecordedCall, app: Assistant) -> Rehearsal:
