@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTHON := $(shell for candidate in python3.13 python3.12 python3.11 python3; do \
 	"$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$candidate" && break; done)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 5
-WORKERS ?= 2
+WORKERS ?= 3
 PEERS_WORKERS ?= 4
 BENCHES := media_clock media_stream scanners sip_loss import_time sdk language_model speech_connectors word_errors load beside
 CODE := src tests examples bench .ci/check_links.py .ci/assistant_pages.py .ci/site_pages.py
@@ -17,13 +17,11 @@ demo: $(VENV)/.installed
 
 env: $(VENV)/.installed-dev
 
-# Tests with real peers mostly wait: the fast ones run beside them, behind them in priority, and are shown when both are
-# done. Then come those that judge times on the wire, one after the other, with the machine to themselves.
+# Fast tests side by side; then those with real peers, which mostly wait, more of them side by side than there are cores; then
+# those that judge times on the wire, one after the other, with the machine to themselves.
 test: $(VENV)/.installed-dev
-	@fast=$$(mktemp); nice -n 10 $(BIN)/python -m pytest -n $(WORKERS) -m "not peers" --durations=10 >"$$fast" 2>&1 & pid=$$!; \
-	trap 'kill $$pid 2>/dev/null; rm -f "$$fast"' EXIT; trap 'exit 130' INT TERM; \
-	$(BIN)/python -m pytest -n $(PEERS_WORKERS) -m "peers and not alone"; peers=$$?; \
-	wait $$pid; rc=$$?; cat "$$fast"; [ $$peers = 0 ] && [ $$rc = 0 ]
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not peers" --durations=10
+	$(BIN)/python -m pytest -n $(PEERS_WORKERS) -m "peers and not alone"
 	$(BIN)/python -m pytest -m "peers and alone"
 
 test-fast: $(VENV)/.installed-dev
