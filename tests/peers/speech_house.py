@@ -71,7 +71,7 @@ class SpeechHouse:
         return caller
 
 
-def hear_out(quiet_ms: int = 2500) -> WaitUntilQuiet:
+def hear_out(quiet_ms: int = 2000) -> WaitUntilQuiet:
     """Until the assistant has said all: longer than any silence that is allowed."""
     return WaitUntilQuiet(quiet_ms, at_most_ms=15_000, speech_at_most_ms=30_000)
 
