@@ -16,10 +16,10 @@ masked orders, and the log is the same whatever was pressed.
 import json
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 import orjson
 
@@ -223,6 +223,15 @@ class RecordedCall:
     notes: tuple[tuple[Ms, str], ...]
     is_cut: bool = False
 
+    @property
+    def events(self) -> Sequence[tuple[Ms, dict[str, Any]]]:
+        """What the app was told, as it was written."""
+        return _events(self.orders)
+
+
+def _events(orders: Iterable[tuple[Ms, Json]]) -> Sequence[tuple[Ms, dict[str, Any]]]:
+    return [(at, cast("dict[str, Any]", order["event"])) for at, order in orders if order["type"] == "SendEvent"]
+
 
 def read_call_log(path: Path) -> RecordedCall:
     """Read a log. Raises OffhookError when there is none, with the line's number when a line is wrong. A log whose last
@@ -250,7 +259,7 @@ def read_call_log(path: Path) -> RecordedCall:
         raise _unreadable(path, 1, "there is no line with the call's settings")
     has_end = any(isinstance(fact, CallerHungUp) for _, fact in facts)
     last = _lines(path)[-1]
-    sent = {order["event"]["type"] for _, order in orders if order["type"] == "SendEvent"}
+    sent = {event["type"] for _, event in _events(orders)}
     is_told_half = "session_start" in sent and "session_end" not in sent
     is_cut = not has_end or is_told_half or (last != b"" and _complete(last) is None)
     return RecordedCall(settings, about, tuple(facts), tuple(orders), tuple(notes), is_cut)

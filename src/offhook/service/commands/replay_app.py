@@ -116,11 +116,9 @@ def deeds(call: RecordedCall) -> Iterator[RecordedDeed]:
 def _as_told(call: RecordedCall) -> Iterator[tuple[Ms, Input | _Told]]:
     """The facts, with what the app was told that the caller said: final words that come late are not told (D40)."""
     told = [
-        (at, _Told(order["event"]["text"]))
-        for at, order in call.orders
-        if order["type"] == "SendEvent"
-        and order["event"]["type"] == "user_speak"
-        and not order["event"].get("gathered_dtmf")
+        (at, _Told(event["text"]))
+        for at, event in call.events
+        if event["type"] == "user_speak" and not event.get("gathered_dtmf")
     ]
     return merge(call.facts, told, key=itemgetter(0))
 
