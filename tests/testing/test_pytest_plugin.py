@@ -41,10 +41,6 @@ async def test_the_greeting(rehearse, assistant):
     call = await rehearse(assistant).starts()
     assert call.heard == ["Welcome"]
 
-async def test_the_greeting_by_telephone(phone_call, assistant):
-    async with phone_call(assistant) as call:
-        assert call.heard == ["Welcome"]
-
 class TestDesk:
     @pytest.mark.parametrize("words", ["hello", "bye"])
     async def test_what_is_said(self, words, rehearse, assistant):
@@ -61,7 +57,23 @@ def test_nothing_async(rehearse):
 )
 def test_async_tests_that_rehearse_run_without_settings(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
     pytester.makepyfile(PASSING)
-    pytester.runpytest_subprocess(*options).assert_outcomes(passed=5)
+    pytester.runpytest_subprocess(*options).assert_outcomes(passed=4)
+
+
+TELEPHONE = """
+from offhook import Assistant
+
+pytest_plugins = ["offhook.testing.pytest_plugin"]
+
+async def test_the_greeting_by_telephone(phone_call):
+    async with phone_call(Assistant(on_session_start=lambda event: "Welcome")) as call:
+        assert call.heard == ["Welcome"]
+"""
+
+
+def test_a_phone_call_runs_without_another_plugin(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(TELEPHONE)
+    pytester.runpytest_subprocess("-p", "no:asyncio", "-p", "no:anyio").assert_outcomes(passed=1)
 
 
 def test_the_timeline_is_shown_without_another_plugin_too(pytester: pytest.Pytester) -> None:
