@@ -137,7 +137,7 @@ async def test_the_recogniser_is_killed_in_mid_turn(serve: "Serves") -> None:
             caller.say(words())
             await app.until_event("user_speech_started")
             kill(service, EAR)
-            await service.until(f"a worker of the embedded ear stopped: {EAR} ended with signal 9")
+            await service.until(f"a worker of the embedded ear (pocketsphinx) stopped: {EAR} ended with signal 9")
             await caller.hears(150)
             before = app.types().count("user_speak")
             await next_turn_works(caller, app, before + 1)

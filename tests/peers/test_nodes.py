@@ -136,6 +136,7 @@ async def test_a_node_is_killed_and_the_other_does_not_notice(tmp_path: Path, ca
         assert service.failures() == []
 
 
+@pytest.mark.alone
 async def test_a_call_that_takes_the_place_of_another_reaches_its_node(tmp_path: Path, calls: AsyncExitStack) -> None:
     """INVITE with Replaces (RFC 3891), for a call on either node; and CANCEL of a call that rings."""
     async with App("http", TALKS) as app:

@@ -87,6 +87,7 @@ async def test_a_wideband_call(serve: Serves, pjsua: PjsuaPhones) -> None:
     assert min(scores) >= 0.95
 
 
+@pytest.mark.alone
 async def test_a_call_that_is_placed_to_it(serve: Serves, pjsua: PjsuaPhones, tmp_path: Path) -> None:
     """It rings, answers, is understood, hears a key of ours, holds, resumes, presses keys and hangs up."""
     async with ScriptedApp(lighthouse) as app:
