@@ -6,6 +6,7 @@ by a pace, so that rather a word is said twice than one lost.
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 from offhook.protocol.sentence_ends import speakable
@@ -23,6 +24,9 @@ CLOSE_SECONDS: Final = 0.5
 FAR_BACK: Final = 40
 """A clause that began more characters ago is not said again from its start, where it is known what was said."""
 
+WEIGHED: Final = 4096
+"""Different characters whose weight is remembered."""
+
 _CLAUSE: Final = re.compile(r"[,;:.!?…–—](?=\s)|[\n。！？，、；：]")
 _WORD: Final = re.compile(r"\S+\s*")
 _PAUSES: Final = frozenset(",;:.!?…–—。！？，、；：\n")
@@ -37,6 +41,7 @@ class SpokenSoFar:
         self._pace: Final = SLOW_PACE if pace is None else pace * ALLOWED_SLOWER
         self._known = 0
         self._known_at = 0.0
+        self._reached = (0, 0)  # characters said, and what those behind the last mark weigh
         self.has_marks = False
         self.seconds = 0.0
 
@@ -51,16 +56,17 @@ class SpokenSoFar:
             self.has_marks = True
             self._known = max(self._known, min(mark.characters, len(self._text)))
             self._known_at = self.seconds + mark.at_sample / chunk.rate
+            self._reached = (self._known, 0)
         self.seconds += chunk.samples.size / chunk.rate
 
     @property
     def characters(self) -> int:
         """How many characters have been said at the least."""
-        left = (self.seconds - self._known_at) / self._pace
-        at = self._known
-        while at < len(self._text) and left >= (weight := _weight(self._text[at])):
-            left -= weight
-            at += 1
+        said = (self.seconds - self._known_at) / self._pace
+        at, weight = self._reached  # sound is only added, so none before these is looked at again
+        while at < len(self._text) and said >= (more := weight + _weight(self._text[at])):
+            at, weight = at + 1, more
+        self._reached = (at, weight)
         return at
 
     @property
@@ -90,6 +96,7 @@ class SpokenSoFar:
         return pace if before is None else 0.8 * before + 0.2 * pace
 
 
+@lru_cache(WEIGHED)
 def _weight(character: str) -> int:
     """How long a character takes, in letters: digits and signs are words, a mark is a pause, an ideograph a
     syllable."""

@@ -206,12 +206,11 @@ class _Attempt:
         """The chunk that was added last, with what it says of a text of `whole` characters whose end is said here."""
         before = whole - self.spoken.length
         if not self.spoken.has_marks:
-            marks: tuple[SpokenMark, ...] = (SpokenMark(self.spoken.characters, chunk.samples.size, estimated=True),)
-        elif before == 0:
+            mark = SpokenMark(before + self.spoken.characters, chunk.samples.size, estimated=True)
+            return replace(chunk, spoken=(mark,))
+        if before == 0:
             return chunk
-        else:
-            marks = chunk.spoken
-        return replace(chunk, spoken=tuple(replace(mark, characters=before + mark.characters) for mark in marks))
+        return replace(chunk, spoken=tuple(replace(mark, characters=before + mark.characters) for mark in chunk.spoken))
 
     def may_be_made(self) -> bool:
         """Whether the engine is well enough; the last one is asked in any case."""
