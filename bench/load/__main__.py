@@ -26,7 +26,7 @@ from bench.load.curve import CURVE, KEPT, draw  # noqa: E402
 from bench.load.node import NUMBERS  # noqa: E402
 from bench.load.runs import Run, keep_off_core_0, once  # noqa: E402
 from bench.load.soak import lines_of_memory  # noqa: E402
-from bench.load.summary import COLUMNS, Figures, figures_of, lines_of, medians  # noqa: E402
+from bench.load.summary import COLUMNS, Figures, figures_of, lines_of, medians, turned  # noqa: E402
 from bench.results import keep, machine, table, today, write_section  # noqa: E402
 
 SOUNDS: Final = Path("/usr/share/asterisk/sounds/en")
@@ -136,19 +136,13 @@ def write(chosen: argparse.Namespace, rows: Sequence[tuple[str, int, list[Figure
     """Into RESULTS.md, as JSON, and as a curve."""
     command = " ".join(["python bench/load", *sys.argv[1:]])
     title = f"load, {chosen.mode}"
-    runs = [len(found) for _, _, found in rows]
     head = (
-        f"`{command}`, {today()}, {machine()}. Medians of {min(runs)} runs (least to most). See "
+        f"`{command}`, {today()}, {machine()}. Medians of each column's runs (least to most). See "
         "bench/README.md for what each line is."
     )
-    void = sorted({one.void for _, _, found in rows for one in found if one.void})
-    if void:
-        head += f" **Void: {'; '.join(void)}.**"
-    # A run is a column: there are more figures than a page is wide.
+    # A column a number of calls: there are more figures than a page is wide.
     labels = [f"{calls} {name}".strip() for name, calls, _ in rows]
-    cells = [medians(found) for _, _, found in rows]
-    turned = [[column, *(row[place] for row in cells)] for place, column in enumerate(COLUMNS)]
-    text = f"{head}\n\n{table(['calls', *labels], turned)}"
+    text = f"{head}\n\n{table(['calls', *labels], turned([found for _, _, found in rows]))}"
     if notes:
         text += "\n" + "\n".join(f"- {line.strip()}" for line in notes) + "\n"
     write_section(title, text)

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections import Counter
@@ -24,6 +23,7 @@ SILENCE_MS: Final = 600
 RTP_PORTS: Final = range(20000, 30000)
 CACHE_MB: Final = 4
 """Filled soon: it is memory of a node, not of a call, and every answer here is said only once."""
+READY_WITHIN_S: Final = 60
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 NAMES: Final = {"offhook.media": "media", "espeak_process": "voice", "recogniser_process": "ear"}
 
@@ -69,10 +69,12 @@ NUMBERS: Final = {"http": "+4921155660", "websocket": "+4921155661"}
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One process at one moment: seconds of CPU since it began, kB resident."""
+    """One process at one moment: seconds of CPU since it began, kB resident, and for how many seconds its main thread
+    was ready to run while its core was somebody else's (0 where the kernel does not count that)."""
 
     cpu_s: float
     rss_kb: int
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,15 @@ def cost(pid: int) -> Cost:
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(") ")[2].split()
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     resident = re.search(r"VmRSS:\s+(\d+) kB", status)
-    return Cost((int(fields[11]) + int(fields[12])) / TICKS, int(resident[1]) if resident else 0)
+    waited_ns = Path(f"/proc/{pid}/schedstat").read_text(encoding="utf-8").split()[1]
+    return Cost((int(fields[11]) + int(fields[12])) / TICKS, int(resident[1]) if resident else 0, int(waited_ns) / 1e9)
+
+
+def busy_seconds() -> tuple[float, ...]:
+    """Of each core, for how long it has worked for processes, whosever they were."""
+    lines = Path("/proc/stat").read_text(encoding="utf-8").splitlines()
+    cores = [line.split() for line in lines if re.match(r"cpu\d", line)]
+    return tuple(sum(int(field) for field in core[1:4]) / TICKS for core in cores)
 
 
 def descriptors(pid: int) -> int:
@@ -189,15 +199,16 @@ def open_node(folder: Path, apps: list[str], max_calls: int) -> Iterator[Node]:
         )
         settings = folder / "offhook.toml"
         settings.write_text(_settings(folder, max_calls) + flows, encoding="utf-8")
-        service = subprocess.Popen(
-            [sys.executable, "-m", "offhook", "serve", "-c", settings],
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(SOURCE)},
-        )
+        log = folder / "service.log"
+        with log.open("w", encoding="utf-8") as written:
+            service = subprocess.Popen(
+                [sys.executable, "-m", "offhook", "serve", "-c", settings],
+                stderr=written,  # no pipe, whose reader would want the service's core for each line
+                text=True,
+                env={**os.environ, "PYTHONPATH": str(SOURCE)},
+            )
         try:
-            sip_port, http = _until_ready(service)
-            _keep_log(service, folder / "service.log")
+            sip_port, http = _until_ready(service, log)
             node = Node(service, app, sip_port, http, folder, ledger)
             for name, pid in node.processes().items():
                 pin(pid, 0 if name == "media" else 1)
@@ -224,25 +235,15 @@ def _settings(folder: Path, max_calls: int) -> str:
     )
 
 
-def _until_ready(service: subprocess.Popen[str]) -> tuple[int, str]:
-    assert service.stderr is not None
-    sip_port, told = 0, ""
-    for line in service.stderr:
-        told += line
-        record = json.loads(line) if line.startswith("{") else {}
-        if record.get("event") == "sip_listening":
-            sip_port = int(record["addresses"][0].rpartition(":")[2])
-        if record.get("event") == "ready":
-            return sip_port, record["http"]
-    raise RuntimeError(f"The service did not start: {told}")
-
-
-def _keep_log(service: subprocess.Popen[str], path: Path) -> None:
-    """Write what the service says from now on to a file, or it would stop at a full pipe."""
-
-    def keep() -> None:
-        assert service.stderr is not None
-        with path.open("w", encoding="utf-8") as file:
-            file.writelines(service.stderr)
-
-    threading.Thread(target=keep, daemon=True).start()
+def _until_ready(service: subprocess.Popen[str], log: Path) -> tuple[int, str]:
+    over = time.monotonic() + READY_WITHIN_S
+    while service.poll() is None and time.monotonic() < over:
+        sip_port = 0
+        for line in log.read_text(encoding="utf-8").splitlines(keepends=True):
+            record = json.loads(line) if line.startswith("{") and line.endswith("\n") else {}
+            if record.get("event") == "sip_listening":
+                sip_port = int(record["addresses"][0].rpartition(":")[2])
+            if record.get("event") == "ready":
+                return sip_port, record["http"]
+        time.sleep(0.1)
+    raise RuntimeError(f"The service did not start: {log.read_text(encoding='utf-8')}")

@@ -23,7 +23,18 @@ from bench.load.caller_farm import Plan
 from bench.load.caller_script import SCRIPTS
 from bench.load.control_loop import Lateness
 from bench.load.conversations import Conversation, measure, turns_of
-from bench.load.node import HERE, SILENCE_MS, Cost, Node, cost, descriptors, open_node, pin, ports_taken
+from bench.load.node import (
+    HERE,
+    SILENCE_MS,
+    Cost,
+    Node,
+    busy_seconds,
+    cost,
+    descriptors,
+    open_node,
+    pin,
+    ports_taken,
+)
 
 NODE: Final = ("service", "media", "voice", "ear")
 """The processes of a node; `app` and `callers` run beside it."""
@@ -32,16 +43,19 @@ LATE_TICKS: Final = "offhook_media_late_ticks_total"
 VOID_BEATS: Final = 0.01
 VOID_CONTROL_MS: Final = 5.0
 """A control loop whose p99.9 is later than this tells of a machine that stood still."""
+VOID_OTHERS: Final = 6.0
+"""In % of a core, in the window: beyond what belongs to every run, and enough to make answers late."""
 CLOCK_STEP_MS: Final = 2.0
 AFTERWARDS_S: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The costs at one moment, in seconds of the monotonic clock."""
+    """The costs at one moment, in seconds of the monotonic clock, and for how long each core has worked for anybody."""
 
     at_s: float
     costs: dict[str, Cost]
+    busy_s: tuple[float, ...] = ()
 
 
 @dataclass(slots=True)
@@ -74,6 +88,21 @@ class Run:
         first, *_, last = samples or self.window
         return 100 * (last.costs[name].cpu_s - first.costs[name].cpu_s) / (last.at_s - first.at_s)
 
+    def waited_share(self, name: str) -> float:
+        """For how long a process waited in the window for its core, ready to run, in % of the time."""
+        first, *_, last = self.window
+        return 100 * (last.costs[name].waited_s - first.costs[name].waited_s) / (last.at_s - first.at_s)
+
+    def others_share(self, core: int) -> float:
+        """What a core did in the window for whoever is not of this run, in %: kernel threads, control loop and this
+        program too, which come to 2 to 4."""
+        first, *_, last = self.window
+        if core >= len(first.busy_s):
+            return 0.0
+        mine = [name for name in first.costs if (name == "media") == (core == 0) or len(first.busy_s) == 1]
+        busy = 100 * (last.busy_s[core] - first.busy_s[core]) / (last.at_s - first.at_s)
+        return max(0.0, busy - sum(self.share(name) for name in mine))
+
     def resident_kb(self, name: str) -> float:
         """The median in the window."""
         return statistics.median(one.costs[name].rss_kb for one in self.window)
@@ -102,6 +131,8 @@ class Run:
             reasons.append("the callers were late")
         if any(one.p999 > VOID_CONTROL_MS for one in self.control):
             reasons.append("a control loop was late")
+        if any(self.others_share(core) > VOID_OTHERS for core in (0, 1)):
+            reasons.append("other programs ran on these cores")
         if abs(self.clock_moved_ms) > CLOCK_STEP_MS:
             reasons.append("the machine's clock was set")
         return " and ".join(reasons)
@@ -172,7 +203,7 @@ def _watched(node: Node, plan: Plan) -> Run:
     processes = node.processes()
 
     def sample() -> Sample:
-        return Sample(time.monotonic(), {name: cost(pid) for name, pid in processes.items()})
+        return Sample(time.monotonic(), {name: cost(pid) for name, pid in processes.items()}, busy_seconds())
 
     run = Run(plan, sample())
     run.monotonic_less_unix_ns = time.monotonic_ns() - time.time_ns()

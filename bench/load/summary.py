@@ -36,6 +36,8 @@ class Figures:
     cpu_of_whole_run: dict[str, float]
     node_cpu: float
     callers_share: float
+    waits: dict[str, float]
+    others: dict[str, float]
     memory_kb: dict[str, float]
     node_memory_kb: float
     loop_late_ms: dict[str, float]
@@ -86,6 +88,8 @@ def figures_of(run: Run, calls: int) -> Figures:
         cpu_of_whole_run={name: run.share(name, whole) for name in names},
         node_cpu=run.node_share,
         callers_share=run.callers_share,
+        waits={name: run.waited_share(name) for name in names},
+        others={str(core): run.others_share(core) for core in (0, 1)},
         memory_kb={name: run.memory_a_call_kb([name]) for name in NODE},
         node_memory_kb=run.memory_a_call_kb(),
         loop_late_ms=_of_classes(run.loop_late),
@@ -134,6 +138,7 @@ def lines_of(figures: Figures) -> list[str]:
     void = f" -- VOID: {one.void}" if one.void else ""
     cpu = ", ".join(f"{name} {share:.1f} ({one.cpu_of_whole_run[name]:.1f})" for name, share in one.cpu.items())
     memory = ", ".join(f"{name} {kb:.0f}" for name, kb in one.memory_kb.items())
+    waits = ", ".join(f"{name} {one.waits[name]:.1f}" for name in ("service", "app", "callers") if name in one.waits)
     gaps = ", ".join(f"p{share} {ms} ms" for share, ms in one.gaps_ms.items())
     late = ", ".join(f"{name} <= {ms:g}" for name, ms in one.loop_late_ms.items())
     left = ", ".join(f"{name} {count:+d}" for name, count in one.descriptors_left.items())
@@ -142,6 +147,8 @@ def lines_of(figures: Figures) -> list[str]:
         f"  CPU in % of a core while they were up (in the whole run): {cpu}",
         f"  node: {one.node_cpu:.1f} % of a core, {one.node_cpu / max(1, one.connected or one.calls):.3f} % a call; "
         f"callers: {one.callers_share:.0f} % of what the others leave them of core 1",
+        f"  waiting for its core, % of the time: {waits}; others took {one.others['0']:.1f} % of core 0, "
+        f"{one.others['1']:.1f} % of core 1",
         f"  memory: {one.node_memory_kb:.0f} kB a call ({memory})",
         f"  service event loop late, ms: {late}; {one.late_ticks:.0f} late ticks",
         f"  packets: {one.packets}, {one.packets_lost} lost, {one.packets_late} out of order; gap {gaps}, "
@@ -184,6 +191,10 @@ COLUMNS: Final[dict[str, tuple[str, Callable[[Figures], float | None]]]] = {
     "app": ("{:.1f}", lambda one: one.cpu["app"]),
     "callers": ("{:.1f}", lambda one: one.cpu["callers"]),
     "callers, % of their share": ("{:.0f}", lambda one: one.callers_share),
+    "service waits for its core, %": ("{:.1f}", lambda one: one.waits["service"]),
+    "app waits": ("{:.1f}", lambda one: one.waits["app"]),
+    "others, % of core 0": ("{:.1f}", lambda one: one.others["0"]),
+    "of core 1": ("{:.1f}", lambda one: one.others["1"]),
     "kB a call": ("{:.0f}", lambda one: one.node_memory_kb),
     "loop late p99, ms": ("≤ {:g}", lambda one: one.loop_late_ms["p99"]),
     "most": ("≤ {:g}", lambda one: one.loop_late_ms["most"]),
@@ -216,3 +227,16 @@ def medians(runs: Sequence[Figures]) -> list[str]:
         values = [value for one in runs if (value := pick(one)) is not None]
         cells.append(median_of(form, values) if values else "–")
     return cells
+
+
+def turned(columns: Sequence[Sequence[Figures]]) -> list[list[str]]:
+    """The lines of a table with a column for each of these series of runs: first how many runs it has."""
+    cells = [medians(runs) for runs in columns]
+    lines = [[name, *(column[place] for column in cells)] for place, name in enumerate(COLUMNS)]
+    return [["runs", *(_count(runs) for runs in columns)], *lines]
+
+
+def _count(runs: Sequence[Figures]) -> str:
+    """A series whose runs were all void has the last one of them, and says why it does not count."""
+    why = "; ".join(sorted({one.void for one in runs if one.void}))
+    return f"**void: {why}**" if why else str(len(runs))

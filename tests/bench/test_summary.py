@@ -8,13 +8,15 @@ from bench.load.caller_farm import Plan
 from bench.load.control_loop import Lateness
 from bench.load.node import Cost
 from bench.load.runs import NODE, Run, Sample
-from bench.load.summary import COLUMNS, Figures, figures_of, medians
+from bench.load.summary import COLUMNS, Figures, figures_of, medians, turned
 
 NAMES = (*NODE, "app", "callers")
 
 
-def sample(at_s: float, cpu_s: float, rss_kb: int) -> Sample:
-    return Sample(at_s, dict.fromkeys(NAMES, Cost(cpu_s, rss_kb)))
+def sample(at_s: float, cpu_s: float, rss_kb: int, others_s: float = 0.0) -> Sample:
+    """All but media run on core 1."""
+    busy_s = (cpu_s, (len(NAMES) - 1) * cpu_s + others_s)
+    return Sample(at_s, dict.fromkeys(NAMES, Cost(cpu_s, rss_kb, cpu_s / 2)), busy_s)
 
 
 def run(*, p999: float = 0.1, late_beats: int = 0) -> Run:
@@ -53,6 +55,15 @@ def test_cpu_and_memory_are_those_of_the_window() -> None:
     assert figures.loop_late_ms == {"p50": 1.0, "p99": 10.0, "most": 10.0}
 
 
+def test_what_others_took_of_a_core_and_how_long_a_process_waited_are_told() -> None:
+    disturbed = run()
+    disturbed.samples[2] = sample(7, 2.4, 1300, others_s=0.5)
+    figures = figures_of(disturbed, 2)
+    assert figures.others == pytest.approx({"0": 0, "1": 100 * 0.5 / 4})
+    assert figures.waits["service"] == pytest.approx(100 * 0.2 / 4)
+    assert figures.void == "other programs ran on these cores"
+
+
 def test_who_left_at_the_end_of_the_run_has_not_failed() -> None:
     figures = figures_of(run(), 2)
     assert (figures.answered, figures.refused, figures.failed) == (3, 1, 1)
@@ -78,3 +89,11 @@ def test_several_runs_give_medians_with_the_least_and_the_most() -> None:
     assert row["service, % of a core"] == "12.0 (10.0 to 40.0)"
     assert row["setup p50, ms"] == "7.0"
     assert row["media path p95"] == "–"
+
+
+def test_each_series_of_a_table_says_how_many_runs_it_has_or_why_none_counts() -> None:
+    good, void = figures_of(run(), 2), figures_of(run(late_beats=11), 2)
+    lines = turned([[good, good, good], [good], [void]])
+    assert lines[0] == ["runs", "3", "1", "**void: the callers were late**"]
+    assert lines[1] == ["calls up", "2.0", "2.0", "2.0"]
+    assert [line[0] for line in lines[1:]] == list(COLUMNS)
