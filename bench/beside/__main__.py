@@ -96,9 +96,10 @@ class Carrier:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def hold(self, calls: int, ports: Sequence[int], fill_s: float = FILL_S) -> None:
-        """So many calls from now on, dialled as if all of them in `fill_s`."""
-        self.ask({"calls": calls, "ports": list(ports), "spacing_ms": 1000 * fill_s / max(1, calls)})
+    def hold(self, calls: int, ports: Sequence[int], fill_s: float = FILL_S) -> int:
+        """So many calls from now on, dialled as if all of them in `fill_s`; how many came up."""
+        up: int = self.ask({"calls": calls, "ports": list(ports), "spacing_ms": 1000 * fill_s / max(1, calls)})["calls"]
+        return up
 
     def end(self) -> None:
         """No more."""
@@ -128,11 +129,12 @@ def run_once(name: str, first: int, seconds: float, folder: Path) -> Run:
             run = Run(name, idle)
             calls: int | None = first
             while calls is not None and len(run.levels) < ALLOWED_LEVELS:
-                carrier.hold(calls, peer.ports(calls))
+                up = carrier.hold(calls, peer.ports(calls))
                 carrier.ask({"measure": SETTLE_S})
                 processes = peer.processes()
                 used, began = cpu_seconds(processes), time.monotonic()
                 window = carrier.ask({"measure": seconds})
+                window["failed"] += ["did not come up"] * (calls - up)
                 used, took = cpu_seconds(processes) - used, time.monotonic() - began
                 memory = memory_mb(processes) - idle
                 level = level_of(calls, took, window, answered(peer.ledger), used / took, memory)

@@ -113,7 +113,11 @@ def with_descendants(pid: int) -> list[int]:
     """A process, and all that it has started."""
     found = [pid]
     for thread in Path(f"/proc/{pid}/task").iterdir():
-        for child in (thread / "children").read_text(encoding="utf-8").split():
+        try:
+            children = (thread / "children").read_text(encoding="utf-8").split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # this thread has ended meanwhile, as those of Pipecat's detectors do with each call
+        for child in children:
             found += with_descendants(int(child))
     return found
 

@@ -1,7 +1,7 @@
 """What the runs say, as lines while they run and as the tables of RESULTS.md."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,6 +43,13 @@ class PeerRun:
         return most(self.levels, heard=True)
 
     @property
+    def memory_a_call_mb(self) -> float | None:
+        """Of the first number of calls that was tried: what a process keeps of calls that are over would count as that
+        of the next ones."""
+        first = next((level for level in self.levels if not level.is_void), None)
+        return None if first is None else first.memory_mb / first.calls
+
+    @property
     def is_bounded(self) -> bool:
         """Whether more than that was tried, and was not held."""
         held = self.held
@@ -67,6 +74,10 @@ def line_of(level: Level) -> str:
     return f"  {level.calls} calls: " + "; ".join(shown) + (f" ({', '.join(reasons)})" if reasons else "")
 
 
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
 def _row(peer: str, runs: Sequence[PeerRun]) -> list[str]:
     held = [run.held for run in runs if run.held is not None]
     heard = [run.heard.calls for run in runs if run.heard is not None]
@@ -78,7 +89,7 @@ def _row(peer: str, runs: Sequence[PeerRun]) -> list[str]:
     return [
         *(peer, str(len(runs)), least + middle([level.calls for level in held]), middle(heard)),
         middle([100 * level.cpu / level.calls for level in held]) + " %",
-        f"{middle([level.memory_mb / level.calls for level in held])} MB, {middle([run.idle_mb for run in runs])} MB",
+        f"{middle(_known(run.memory_a_call_mb for run in runs))} MB, {middle([run.idle_mb for run in runs])} MB",
         *(all_of(lambda level: level.paths), all_of(lambda level: level.turns)),
         *(all_of(lambda level: level.barge_ins), all_of(lambda level: level.set_ups)),
     ]
@@ -100,7 +111,8 @@ def ratios(runs: Sequence[PeerRun], other: str) -> list[str]:
     if not both:
         return []
     cpu = [(theirs.cpu / theirs.calls) / (mine.cpu / mine.calls) for mine, theirs in both]
-    memory = [(theirs.memory_mb / theirs.calls) / (mine.memory_mb / mine.calls) for mine, theirs in both]
+    each = [(mine.memory_a_call_mb, theirs.memory_a_call_mb) for mine, theirs in pairs]
+    memory = [theirs / mine for mine, theirs in each if mine and theirs]
     return [
         f"**{other}**: Offhook holds {more} times as many calls "
         f"on a core, {middle(counts)} times as many heard without breaks; a call there takes {middle(cpu)} times as "
@@ -125,7 +137,8 @@ turn model, all of which its examples switch on, and with uvloop; its app is a f
 a process of its own, called by HTTP, and counted. Offhook writes a log of each call. With a process a call, Pipecat's
 processes are forked of one that has loaded everything and answer one call after the other, so that starting them
 costs nothing here; no proxy is before them. Memory is proportional (Pss), less that without calls after two calls
-have been; with a process a call, less that of the process that they are forked of.
+have been, at the first number of calls that a run tries (Pipecat's goes on growing as calls come and go, so that later
+ones would tell of its past); with a process a call, less that of the process that they are forked of.
 """
 
 
