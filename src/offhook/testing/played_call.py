@@ -1,5 +1,6 @@
 """What every size of a call has in common: what can be asked of it, and what the caller did."""
 
+from abc import ABC, abstractmethod
 from typing import Final, TypeVar
 
 from offhook.conversation.inputs import Input, Ms
@@ -25,7 +26,7 @@ class NotHappened(OffhookError, AssertionError):
 _Failure = TypeVar("_Failure", bound=OffhookError)
 
 
-class PlayedCall:
+class PlayedCall(ABC):
     """A call to an app under test, as it is and as it was.
 
     Attributes:
@@ -51,6 +52,32 @@ class PlayedCall:
         self.course: Final = CallCourse()
         self._earpiece: Final = Earpiece(self.heard)
         self._timeline: Final = Timeline()
+
+    # --- what the caller does
+
+    async def listens(self) -> None:
+        """The caller listens until the assistant has nothing more to say."""
+        await self._hear_out()
+        self._did("listens")
+
+    async def says(self, words: str) -> None:
+        """The caller lets the assistant finish, speaks, and waits for what comes of it."""
+        await self._hear_out()
+        await self._speak(words)
+        self._did("says", words)
+
+    async def interrupts(self, words: str) -> None:
+        """The caller speaks at once, into whatever is playing."""
+        await self._speak(words)
+        self._did("interrupts", words)
+
+    @abstractmethod
+    async def _hear_out(self) -> None:
+        """Until the assistant has nothing more to say."""
+
+    @abstractmethod
+    async def _speak(self, words: str) -> None:
+        """These words, now, and what comes of them."""
 
     # --- what can be asked
 

@@ -131,22 +131,6 @@ class Rehearsal(PlayedCall):
     async def __aexit__(self, *_: object) -> None:
         """Nothing is left to be closed."""
 
-    async def listens(self) -> None:
-        """The caller listens until the assistant has nothing more to say."""
-        await self._hear_out()
-        self._did("listens")
-
-    async def says(self, words: str) -> None:
-        """The caller lets the assistant finish, speaks, and waits for what comes of it."""
-        await self._hear_out()
-        await self._speak(words)
-        self._did("says", words)
-
-    async def interrupts(self, words: str) -> None:
-        """The caller speaks at once, into whatever is playing."""
-        await self._speak(words)
-        self._did("interrupts", words)
-
     async def interrupts_after(self, seconds: float, words: str) -> None:
         """The caller speaks `seconds` after the present utterance has begun.
 
