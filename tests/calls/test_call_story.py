@@ -10,6 +10,7 @@ from offhook.conversation.inputs import (
     CallerHungUp,
     CallOffered,
     EndRequested,
+    FinalWords,
     Input,
     Ms,
     TransferFailed,
@@ -112,6 +113,18 @@ def test_everything_that_went_wrong_stands_there_in_order_with_its_remedy() -> N
     assert "the transfer failed: the target is busy (SIP status 486, busy)" in told
     assert "+881612345678 is not dialled (satellite)" in told
     assert "is called by the trunk" not in told
+
+
+def test_words_that_were_heard_with_little_confidence_are_told_of() -> None:
+    told = page(
+        (1000, FinalWords(1, "yes", None, 0.93)),
+        (2000, FinalWords(2, "the the", None, 0.314)),
+        (3000, FinalWords(3, "", None, 0.0)),
+        (4000, FinalWords(4, "no")),
+        (9000, CallerHungUp("caller_hung_up")),
+    )
+    assert told.count("uncertain") == 1
+    assert "   2.000  the words of turn 2 are uncertain: the recogniser's confidence is 0.31" in told
 
 
 def test_the_page_ends_with_how_good_the_line_was() -> None:

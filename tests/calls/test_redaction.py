@@ -44,6 +44,7 @@ from offhook.protocol.actions import (
     Speak,
     Transfer,
 )
+from offhook.protocol.events import RecognisedWord
 from offhook.protocol.json_codec import RefusedAction
 from offhook.protocol.session import Session
 from offhook.protocol.speech_options import TtsConfig
@@ -62,6 +63,7 @@ FLOW = CallSettings(
     SESSION,
     1_700_000_000_000,
     reports_spoken_text=True,
+    reports_words=True,
     time_limit_notice="Time is up, Mrs Miller",
     fallback=Fallback("Sorry, Mrs Miller", "https://miller.example/second", "+4930123456"),
     custom_vocabulary=("Miller",),
@@ -137,6 +139,11 @@ def test_any_facts_in_any_order_can_be_redacted(flow: CallSettings, chance: Rand
 
 TELLTALE = wav(tone(300, 100))
 SECRETS = ("miller", "pin", "4711", "555", "170", "2115", "3012", TELLTALE[60:120])
+WORDS = (
+    RecognisedWord(text="I am Mrs", start_ms=900, end_ms=1200, confidence=0.95),
+    RecognisedWord(text="Miller,", start_ms=1200, end_ms=1400, confidence=0.9),
+    RecognisedWord(text="555", start_ms=1400, end_ms=1480),
+)
 TALK: list[tuple[Ms, Input]] = [
     (0, CallOffered()),
     (20, CallConnected()),
@@ -163,7 +170,7 @@ TALK: list[tuple[Ms, Input]] = [
     (1100, PartialWords(1, "I am Mrs")),
     (1120, PlaybackFinished(1, 920)),
     (1500, VoiceStopped(1480)),
-    (2200, FinalWords(1, "I am Mrs Miller, 555", "en-US")),
+    (2200, FinalWords(1, "I am Mrs Miller, 555", "en-US", 0.9, WORDS)),
     (2300, ActionsArrived((Speak(text="Enter your PIN, Mrs Miller"), GatherDtmf(num_characters=4)), 4)),
     (2400, SpeechFailed(7, "'Enter your PIN, Mrs Miller' cannot be said")),
     (2500, DigitPressed("4")),
@@ -201,6 +208,20 @@ def test_what_nobody_has_said_stays(tmp_path: Path) -> None:
     assert arrived.refused[0].code == "no_phone_number"
     keys = [fact.digit for _, fact in call.facts if isinstance(fact, DigitPressed)]
     assert keys == ["0"] * 5
+
+
+def test_of_words_one_by_one_the_times_stay(tmp_path: Path) -> None:
+    """(contract D5, D43)"""
+    call = read_call_log(redacted(log_of(FLOW, TALK, tmp_path, 5000)))
+    (heard,) = [fact for _, fact in call.facts if isinstance(fact, FinalWords)]
+    (told,) = [event for _, event in call.events if event["type"] == "user_speak" and "words" in event]
+    assert [(word.text, word.start_ms, word.end_ms, word.confidence) for word in heard.words] == [
+        ("x xx xxx", 900, 1200, 0.95),
+        ("xxxxxx,", 1200, 1400, 0.9),
+        ("000", 1400, 1480, None),
+    ]
+    assert told["confidence"] == heard.confidence == 0.9
+    assert [word["text"] for word in told["words"]] == ["x xx xxx", "xxxxxx,", "000"]
 
 
 def test_a_caller_without_a_number_stays_one(tmp_path: Path) -> None:

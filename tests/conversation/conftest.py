@@ -66,6 +66,7 @@ from offhook.protocol.actions import (
     Speak,
     Transfer,
 )
+from offhook.protocol.events import RecognisedWord
 from offhook.protocol.speech_options import BargeInConfig, BargeInStrategy, VadConfig
 
 WAV: Final = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA="
@@ -98,6 +99,7 @@ def any_action(chance: Random) -> Action:
     return chance.choices(makers, weights)[0]()
 
 
+TIMED_WORD: Final = RecognisedWord(text="help", start_ms=420, end_ms=700, confidence=0.42)
 SOME_VALUE: dict[str, list[Any]] = {
     "turn": [0, 1, 2, 3],
     "utterance": [0, 1, 2, 3, 4, 5, 6],
@@ -110,6 +112,8 @@ SOME_VALUE: dict[str, list[Any]] = {
     "characters": [None, 0, 23],
     "digit": [*"0159*#AD"],
     "language": [None, "de-DE"],
+    "confidence": [None, 0.0, 0.42],
+    "words": [(), (RecognisedWord(text="I need", start_ms=0, end_ms=420), TIMED_WORD)],
     "notice": ["", "Goodbye"],
     "reason": ["because"],
     "cause": ["busy", "cancelled"],
@@ -245,7 +249,8 @@ class World:
             case FinishRecognition(turn):
                 if chance.random() < 0.8:
                     text = chance.choice(["", "no", f"I need help with bill {turn}", f"bill {turn}"])
-                    self._later(chance.choice([40, 300, 1200, 3000, 12_000]), FinalWords(turn, text))
+                    heard = FinalWords(turn, text, confidence=0.42, words=(TIMED_WORD,) if text else ())
+                    self._later(chance.choice([40, 300, 1200, 3000, 12_000]), heard)
                 if chance.random() < 0.2:
                     self._later(chance.choice([300, 1100, 2800]), PartialWords(turn, chance.choice(["", "I", "bill"])))
             case SendDigit(digit):

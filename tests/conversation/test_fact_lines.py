@@ -6,8 +6,16 @@ from random import Random
 import pytest
 
 from offhook.conversation.fact_lines import format_fact, parse_fact
-from offhook.conversation.inputs import ActionsArrived, CallerHungUp, Input, PlaybackFinished, VoiceStopped
+from offhook.conversation.inputs import (
+    ActionsArrived,
+    CallerHungUp,
+    FinalWords,
+    Input,
+    PlaybackFinished,
+    VoiceStopped,
+)
 from offhook.protocol.actions import Hangup, Speak
+from offhook.protocol.events import RecognisedWord
 from offhook.protocol.json_codec import RefusedAction
 
 
@@ -22,6 +30,20 @@ def test_actions_in_short_words() -> None:
     fact = ActionsArrived((Speak(text='Say "hi" + bye'), Hangup()), 12, (refused,))
     line = format_fact(fact)
     assert line.startswith('app answers 12: speak "Say \\"hi\\" + bye" + hangup + refused {')
+    assert parse_fact(line) == fact
+
+
+def test_what_is_known_of_final_words_besides_stands_behind_them() -> None:
+    words = (
+        RecognisedWord(text="Grüß", start_ms=1020, end_ms=1300, confidence=0.9),
+        RecognisedWord(text='"Gott"', start_ms=1300, end_ms=1550),
+    )
+    fact = FinalWords(2, 'Grüß "Gott"', "de-AT", 0.87, words)
+    line = format_fact(fact)
+    assert line == (
+        r'final #2 "Grüß \"Gott\"" in "de-AT" confidence 0.87'
+        r' words [["Grüß", 1020, 1300, 0.9], ["\"Gott\"", 1300, 1550]]'
+    )
     assert parse_fact(line) == fact
 
 

@@ -73,6 +73,7 @@ flows = st.builds(
     began_at=st.just(1_700_000_000_000),
     sends_speech_started=st.booleans(),
     reports_spoken_text=st.booleans(),
+    reports_words=st.booleans(),
     answer_after_ms=st.sampled_from([0, 1000]),
     max_call_ms=st.sampled_from([8_000, 60_000]),
     fallback=st.sampled_from(FALLBACKS),

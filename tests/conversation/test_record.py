@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from offhook.conversation.defaults import CallSettings, Fallback
-from offhook.conversation.inputs import ActionsArrived, CallConnected, CallerHungUp, CallOffered, Input
+from offhook.conversation.inputs import ActionsArrived, CallConnected, CallerHungUp, CallOffered, FinalWords, Input
 from offhook.conversation.outputs import (
     AnswerCall,
     Dropped,
@@ -31,7 +31,7 @@ from offhook.conversation.record import (
     settings_to_record,
 )
 from offhook.protocol.actions import ACTION_TYPES, Action
-from offhook.protocol.events import SessionStart
+from offhook.protocol.events import RecognisedWord, SessionStart
 from offhook.protocol.session import Session
 from offhook.protocol.speech_options import BargeInConfig, BargeInStrategy, TtsConfig
 
@@ -47,6 +47,17 @@ def test_every_fact_and_order_has_a_name() -> None:
 def test_facts_come_back_as_they_were(fact_by_chance: Callable[[Random], Input], seed: int) -> None:
     fact = fact_by_chance(Random(seed))
     assert record_to_fact(json.loads(json.dumps(fact_to_record(fact)))) == fact
+
+
+def test_final_words_are_written_with_what_is_known_of_them() -> None:
+    """Without it they are what an older version writes, and reads."""
+    plain = {"type": "FinalWords", "turn": 1, "text": "yes", "language": None}
+    assert fact_to_record(FinalWords(1, "yes")) == plain
+    assert record_to_fact(plain) == FinalWords(1, "yes")
+    words = (RecognisedWord(text="yes", start_ms=900, end_ms=1200),)
+    known = plain | {"confidence": 0.0, "words": [{"text": "yes", "start_ms": 900, "end_ms": 1200}]}
+    assert fact_to_record(FinalWords(1, "yes", None, 0.0, words)) == known
+    assert record_to_fact(known) == FinalWords(1, "yes", None, 0.0, words)
 
 
 def test_settings_come_back_as_they_were() -> None:

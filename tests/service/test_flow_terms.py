@@ -18,12 +18,15 @@ def test_seconds_become_milliseconds_and_a_websocket_hears_of_speech() -> None:
             "barge_in": {"strategy": "immediate", "allow_after_ms": 500},
             "fallback": {"transfer_to": "+4921155669"},
             "report_spoken_text": True,
+            "report_words": True,
             "speech": {"language": "de-DE", "custom_vocabulary": ["ja", "nein"]},
         }
     )
     settings = call_settings(flow, Session(id="s"), began_at=1_800_000_000_000)
     assert settings.sends_speech_started
     assert settings.reports_spoken_text
+    assert settings.reports_words
+    assert not settings.reports_language
     assert settings.answer_after_ms == 1500
     assert settings.max_call_ms == 60_000
     assert settings.answer_wait_ms == 2500

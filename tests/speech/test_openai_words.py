@@ -43,6 +43,13 @@ def test_verbose_json_has_words_language_and_confidence() -> None:
     assert found.words == (TimedWord("Hello", 100, 420), TimedWord("there", 500, 900))
 
 
+def test_a_word_may_have_a_probability_which_is_a_number() -> None:
+    word = {"word": "Yes", "start": 0, "end": 0.3, "probability": 1}
+    assert transcription_in({"text": "Yes", "words": [word]}).words == (TimedWord("Yes", 0, 300, 1.0),)
+    with pytest.raises(ValueError, match="high"):
+        transcription_in({"text": "Yes", "words": [word | {"probability": "high"}]})
+
+
 def test_segments_in_which_nobody_speaks_have_no_words() -> None:
     """Contract D21: Whisper makes words of silence, and says itself that they are none."""
     spoken = {"text": " Yes.", "avg_logprob": -0.2, "no_speech_prob": 0.1, "start": 0.0, "end": 1.0}

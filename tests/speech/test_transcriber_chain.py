@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from offhook.speech.engine_health import HealthBook
 from offhook.speech.engine_tasks import EngineTasks
-from offhook.speech.transcriber import EarFailed, Heard, TranscriptionSettings, WordsHeard
+from offhook.speech.transcriber import EarFailed, Heard, TimedWord, TranscriptionSettings, WordsHeard
 from offhook.speech.transcriber_chain import KEPT_SECONDS, ChainStream, TranscriberChain
 from offhook.speech.transcribers.scripted import (
     EarFailure,
@@ -31,6 +32,22 @@ def ear(
     return ScriptedTranscriber(
         ScriptedEarSettings([words] * 9, name=name, failure=failure, final_words_ms=final_words_ms)
     )
+
+
+class TimingStream(ScriptedStream):
+    """All words are said in the first half second of what it is told."""
+
+    async def heard(self) -> AsyncGenerator[Heard, None]:
+        async for each in super().heard():
+            if isinstance(each, WordsHeard) and each.final:
+                yield replace(each, words=(TimedWord(each.text, 0, 500),))
+            else:
+                yield each
+
+
+class TimingEar(ScriptedTranscriber):
+    def open(self, settings: TranscriptionSettings) -> TimingStream:
+        return TimingStream(ScriptedEarSettings(["a"]), settings.rate)
 
 
 Chains: TypeAlias = Callable[..., TranscriberChain]
@@ -180,11 +197,12 @@ async def test_turns_of_one_call_are_kept_apart(chained: Chains) -> None:
 
 
 async def test_of_a_very_long_turn_the_latest_part_is_told_again(chained: Chains) -> None:
-    second = ear("second", words="a")
-    stream = chained(ear("first", "never_answers"), second).open(TranscriptionSettings(RATE))
+    """The times of its words count from the turn's beginning all the same."""
+    stream = chained(ear("first", "never_answers"), TimingEar()).open(TranscriptionSettings(RATE))
     speak(stream, ms=(KEPT_SECONDS + 10) * 1000)
 
-    assert (await until_final(stream))[-1] == WordsHeard(1, "a", True)
+    words = (TimedWord("a", 10_000, 10_500),)
+    assert (await until_final(stream))[-1] == WordsHeard(1, "a", True, words=words)
     await stream.close()
 
 

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from offhook.speech.engine_health import Breaker, EngineHealth, HealthLimits
-from offhook.speech.transcriber import EarFailed, Heard, WordsHeard
+from offhook.speech.transcriber import EarFailed, Heard, TimedWord, WordsHeard
 from offhook.speech.turn_relay import GIVEN_UP_AFTER_MS, STAND_AFTER_MS, Listen, Order, RelayLimits, TurnRelay
 
 TURN: Final = 1
@@ -228,6 +228,18 @@ def test_words_that_a_failed_ear_gave_are_not_lost() -> None:
     turn.finishes()
 
     assert turn.fails(1) == [final("I need help")]
+
+
+def test_words_that_stand_have_neither_confidence_nor_times() -> None:
+    """An ear that had heard all of the turn would have said so."""
+    turn = Played(ears())
+    turn.speaks(1200)
+    so_far = WordsHeard(TURN, "I need help", False, "en", 0.9, (TimedWord("I", 0, 100),))
+    turn.relay.heard(0, so_far, turn.now)
+    turn.fails(0)
+    turn.finishes()
+
+    assert turn.fails(1) == [WordsHeard(TURN, "I need help", True, "en")]
 
 
 def test_a_turn_of_which_nothing_is_known_waits_on() -> None:

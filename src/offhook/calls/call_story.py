@@ -15,6 +15,7 @@ from offhook.conversation.inputs import (
     CallConnected,
     CallerHungUp,
     EndRequested,
+    FinalWords,
     Input,
     Ms,
     RecognitionFailed,
@@ -31,6 +32,9 @@ class Told:
     text: str
     trouble: bool = False
 
+
+LOW_CONFIDENCE: Final = 0.5
+"""Words that were heard with less are told of."""
 
 # The causes of `HangUp`, as whoever reads the page would say it.
 _WE_ENDED_IT: Final = {
@@ -179,6 +183,8 @@ def _of_fact(fact: Input) -> Iterator[tuple[str, str]]:
             yield _parted(f"utterance {utterance} was not played to its end: {reason}")
         case RecognitionFailed(turn, reason):
             yield _parted(f"not all words of turn {turn} were recognised: {reason}")
+        case FinalWords(turn, text, confidence=float(sure)) if text and sure < LOW_CONFIDENCE:
+            yield f"the words of turn {turn} are uncertain: the recogniser's confidence is {sure:.2f}", ""
         case TransferFailed(cause, sip_code):
             code = "" if sip_code is None else f" (SIP status {_code(sip_code)})"
             yield f"the transfer failed: {_TRANSFER_FAILED.get(cause, cause)}{code}", ""

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from offhook.calls.beat_book import CallBeat
 from offhook.calls.media_link import MediaLink
+from offhook.media.messages import TICK_MS
 from offhook.speech.transcriber import Samples, TranscriberStream
 
 BEFORE_ONSET_MS: Final = 300
@@ -21,7 +22,8 @@ class CallerEar:
     """Feeds one call's recogniser.
 
     `owed`: the turns that have finished and whose final words have not come, each with the recogniser that owes them:
-    one that was replaced meanwhile is heard out.
+    one that was replaced meanwhile is heard out. `told_from`: when the audio begins that its recogniser was told of a
+    turn, in ms since the epoch of the ticks, until the final words are here.
     """
 
     def __init__(self, link: MediaLink, lease: int, rate: int, beat: CallBeat[Any]) -> None:
@@ -32,18 +34,22 @@ class CallerEar:
         self._stream: TranscriberStream | None = None
         self._turn: int | None = None
         self._fed = 0
+        self._began = 0
         self._onset = 0
         self._floor = 0
         self._next_block = 0
         self._blocks: Final[deque[Samples]] = deque()
         self._kept = 0
+        self._left_out = 0
         self.owed: Final[dict[int, TranscriberStream]] = {}
+        self.told_from: Final[dict[int, int]] = {}
 
     def listen_with(self, stream: TranscriberStream) -> None:
         """Use this recogniser from now on; an open turn is told to it again from its start, so that no word is lost."""
         self._stream = stream
         if self._turn is None:
             return
+        self.told_from[self._turn] = self._began + self._ms(self._left_out)
         stream.begin_turn(self._turn)
         for samples in self._blocks:
             stream.hear(self._turn, samples)
@@ -66,8 +72,10 @@ class CallerEar:
         """A turn begins, 300 ms before its onset, but not before the end of the one before it."""
         self._turn = turn
         self._fed = max(self._floor, self._onset - BEFORE_ONSET_MS * self._rate // 1000)
+        behind = self._link.heard_until(self._lease) - self._fed
+        self._began = self.told_from[turn] = self._beat.tick * TICK_MS - self._ms(behind)
         self._blocks.clear()
-        self._kept = 0
+        self._kept = self._left_out = 0
         if self._stream is not None:
             self._stream.begin_turn(turn)
         self._feed()
@@ -109,5 +117,10 @@ class CallerEar:
         self._blocks.append(samples)
         self._kept += samples.size
         while self._kept > KEPT_SECONDS * self._rate:
-            self._kept -= self._blocks.popleft().size
+            oldest = self._blocks.popleft().size
+            self._kept -= oldest
+            self._left_out += oldest
         self._stream.hear(self._turn, samples)
+
+    def _ms(self, samples: int) -> int:
+        return samples * 1000 // self._rate

@@ -3,7 +3,7 @@
 Facts are rewritten, and the orders are those that the core gives for them: nothing of an order is copied. Every text
 that is not in a field of `KEPT` is masked: each letter is an x, each digit a 0, and what the core can tell apart stays
 (length, spaces, punctuation), so that it does the same. Audio becomes a WAV without samples, notes are left out. Ids,
-times, names of engines, languages and settings stay.
+times, names of engines, languages, confidences and settings stay.
 
 Recorded orders that this version of the core does not give stay in the log, masked: a replay differs from the redacted
 log exactly where it differs from the log.

@@ -1,5 +1,6 @@
 """What the recognisers of a call say, as facts. The one that listens now counts, and of a finished turn the one that
-listened then."""
+listened then. An ear counts the times of words from where the audio of their turn begins, a fact from where the call
+does."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +8,8 @@ from typing import Final, assert_never
 
 from offhook.calls.obey import Sound
 from offhook.conversation.inputs import FinalWords, Input, PartialWords, RecognitionFailed
-from offhook.speech.transcriber import EarFailed, TranscriberStream, WordsHeard
+from offhook.protocol.events import RecognisedWord
+from offhook.speech.transcriber import EarFailed, TimedWord, TranscriberStream, WordsHeard
 
 
 class WordsOfCall:
@@ -16,11 +18,13 @@ class WordsOfCall:
     Args:
         sound: what the call has once it is answered: its ear, and the stream that listens now.
         happened: the call's inbox.
+        began: when the call began, in ms since the epoch of the ticks.
     """
 
-    def __init__(self, sound: Callable[[], Sound | None], happened: Callable[[Input], None]) -> None:
+    def __init__(self, sound: Callable[[], Sound | None], happened: Callable[[Input], None], began: int) -> None:
         self._sound: Final = sound
         self._happened: Final = happened
+        self._began: Final = began
         self._streams: Final[list[TranscriberStream]] = []
 
     def listen(self, stream: TranscriberStream, tasks: asyncio.TaskGroup) -> asyncio.Task[None]:
@@ -47,9 +51,10 @@ class WordsOfCall:
             if sound is None or not sound.ear.counts(stream, heard.turn):
                 continue
             match heard:
-                case WordsHeard(turn, text, True, language):
+                case WordsHeard(turn, text, True, language, confidence, timed):
                     sound.ear.owed.pop(turn, None)
-                    self._happened(FinalWords(turn, text, language))
+                    words = self._in_call(timed, sound.ear.told_from.pop(turn, None))
+                    self._happened(FinalWords(turn, text, language, _sure(confidence), words))
                 case WordsHeard(turn, text):
                     self._happened(PartialWords(turn, text))
                 case EarFailed(turn, reason):
@@ -58,3 +63,24 @@ class WordsOfCall:
                 case _:
                     assert_never(heard)
             self._close_unneeded(tasks)
+
+    def _in_call(self, timed: tuple[TimedWord, ...], told_from: int | None) -> tuple[RecognisedWord, ...]:
+        """A turn's words at their places in the call; none of a turn that is not known."""
+        if told_from is None:
+            return ()
+        offset = told_from - self._began
+        return tuple(
+            RecognisedWord(
+                text=word.text,
+                start_ms=max(0, offset + word.start_ms),
+                end_ms=max(0, offset + word.end_ms),
+                confidence=_sure(word.confidence),
+            )
+            for word in timed
+        )
+
+
+def _sure(confidence: float | None) -> float | None:
+    """To three places; None for what is not between 0 and 1."""
+    rounded = None if confidence is None else round(confidence, 3)
+    return rounded if rounded is not None and 0 <= rounded <= 1 else None

@@ -231,7 +231,6 @@ class CallCourse:
         self._parts.give(*self._parts.assistant.end_all(self._parts.now))
         for turn in self._parts.caller.take_all():
             if turn.text:
-                cut = turn.cut is not None
-                self._parts.give(self._parts.events.user_speak(turn.text, barged_in=cut, language=turn.language))
+                self._parts.give(self._parts.events.user_speak(turn))
         if self._parts.events.session_started:
             self._parts.give(self._parts.events.session_end())

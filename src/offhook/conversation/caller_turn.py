@@ -15,6 +15,7 @@ from offhook.conversation.defaults import FINAL_WORDS_WITHIN_MS, LATE_WORDS_WITH
 from offhook.conversation.inputs import FinalWords, Ms, PartialWords, RecognitionFailed, VoiceStarted, VoiceStopped
 from offhook.conversation.outputs import FinishRecognition
 from offhook.conversation.state_tables import CALLER, Caller, Machine, Step
+from offhook.protocol.events import RecognisedWord
 
 
 class Ear(StrEnum):
@@ -30,7 +31,8 @@ class Turn:
     """One turn of the caller. Times are ms since the call began.
 
     `onset_at` is its latest onset, `words_at` when its latest words came, `finish_by` when its last partial words stand
-    (None while it goes on). `cut` is the utterance that this turn has interrupted (D19).
+    (None while it goes on). `confidence` and `words` are those of `text`; partial words have none. `cut` is the
+    utterance that this turn has interrupted (D19).
     """
 
     number: int
@@ -39,6 +41,8 @@ class Turn:
     text: str = ""
     words_at: Ms | None = None
     language: str | None = None
+    confidence: float | None = None
+    words: tuple[RecognisedWord, ...] = ()
     cut: int | None = None
     ear: Ear = Ear.HEARING
     finish_by: Ms | None = None
@@ -135,8 +139,10 @@ class CallerTurns:
         match words:
             case PartialWords(_, text):
                 turn.text, turn.words_at, turn.ear = text.strip(), now, Ear.HEARING
-            case FinalWords(_, text, language):
+                turn.confidence, turn.words = None, ()
+            case FinalWords(_, text, language, confidence, timed):
                 turn.text, turn.words_at, turn.ear, turn.language = text.strip(), now, Ear.DONE, language
+                turn.confidence, turn.words = confidence, timed
             case RecognitionFailed():
                 turn.ear = Ear.DONE
 

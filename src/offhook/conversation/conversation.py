@@ -347,7 +347,7 @@ class Conversation:
                 else:
                     self._parts.wait.wordless(turn.number)
                 continue
-            event = self._parts.events.user_speak(turn.text, barged_in=turn.cut is not None, language=turn.language)
+            event = self._parts.events.user_speak(turn)
             self._parts.give(event)
             self._parts.input_timeout.disarm()
             self._parts.wait.told(turn.number, event.number, self._parts.now)

@@ -40,6 +40,7 @@ class CallSettings:
     sends_speech_started: bool = False
     reports_spoken_text: bool = False
     reports_language: bool = False
+    reports_words: bool = False
     answer_after_ms: int = 0
     barge_in: BargeInConfig = DEFAULT_BARGE_IN
     end_of_turn_silence_ms: int = END_OF_TURN_SILENCE_MS

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from offhook.conversation.caller_turn import Turn
 from offhook.conversation.defaults import CallSettings
 from offhook.conversation.inputs import Ms
 from offhook.conversation.outputs import SendEvent
@@ -50,9 +51,18 @@ class EventBook:
         self._unanswerable.add(self._last + 1)
         return self._sent(UserSpeechStarted(session=self._settings.session))
 
-    def user_speak(self, text: str, *, barged_in: bool, language: str | None) -> SendEvent:
-        told = language if self._settings.reports_language else None
-        return self._sent(UserSpeak(session=self._settings.session, text=text, barged_in=barged_in, language=told))
+    def user_speak(self, turn: Turn) -> SendEvent:
+        """What was said in this turn, and of what is known besides that which the flow reports (D5)."""
+        return self._sent(
+            UserSpeak(
+                session=self._settings.session,
+                text=turn.text,
+                barged_in=turn.cut is not None,
+                language=turn.language if self._settings.reports_language else None,
+                confidence=turn.confidence if self._settings.reports_words else None,
+                words=(turn.words or None) if self._settings.reports_words else None,
+            )
+        )
 
     def gathered(self, digits: str, masked: str) -> SendEvent:
         """The result of a `gather_dtmf` (D16); `masked` stands for it in the log (D43)."""

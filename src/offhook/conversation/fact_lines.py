@@ -35,6 +35,7 @@ from offhook.conversation.inputs import (
     VoiceStopped,
 )
 from offhook.protocol.actions import ACTION_TYPES, Action, BargeIn, Hangup, Speak
+from offhook.protocol.events import RecognisedWord
 from offhook.protocol.json_codec import RefusedAction
 
 
@@ -70,8 +71,8 @@ def format_fact(fact: Input) -> str:
             return f"voice stopped at {last_voice_at / 1000:.3f}"
         case PartialWords(turn, text):
             return f"partial #{turn} {quoted(text)}"
-        case FinalWords(turn, text, language):
-            return f"final #{turn} {quoted(text)}" + (f" in {quoted(language)}" if language is not None else "")
+        case FinalWords():
+            return _format_final(fact)
         case RecognitionFailed(turn, reason):
             return f"recognition #{turn} failed {quoted(reason)}"
         case DigitPressed(digit):
@@ -208,7 +209,14 @@ def _voice_stopped(words: Words, at: Ms) -> Input:
 
 def _final(words: Words, at: Ms) -> Input:
     number, text = words.number(), words.text()
-    return FinalWords(number, text, words.text() if words.take("in ") else None)
+    language = words.text() if words.take("in ") else None
+    confidence = words.json() if words.take("confidence ") else None
+    timed = words.json() if words.take("words ") else ()
+    return FinalWords(number, text, language, confidence, tuple(map(_recognised_word, timed)))
+
+
+def _recognised_word(values: list[Any]) -> RecognisedWord:
+    return RecognisedWord.model_validate(dict(zip(RecognisedWord.model_fields, values, strict=False)))
 
 
 def _call_over(words: Words, at: Ms) -> Input:
@@ -270,6 +278,19 @@ _FACTS: Final[tuple[tuple[str, Callable[[Words, Ms], Input]], ...]] = (
     ("transfer handed over", lambda _words, _at: TransferHandedOver()),
     ("transfer ended", lambda _words, _at: TransferEnded()),
 )
+
+
+def _format_final(fact: FinalWords) -> str:
+    """Of each word the values of its fields, in their order."""
+    parts = [f"final #{fact.turn} {quoted(fact.text)}"]
+    if fact.language is not None:
+        parts.append(f"in {quoted(fact.language)}")
+    if fact.confidence is not None:
+        parts.append(f"confidence {fact.confidence}")
+    if fact.words:
+        timed = [list(word.model_dump(exclude_none=True).values()) for word in fact.words]
+        parts.append(f"words {json.dumps(timed, ensure_ascii=False)}")
+    return " ".join(parts)
 
 
 def _format_actions(fact: ActionsArrived) -> str:

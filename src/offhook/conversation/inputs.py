@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from offhook.protocol.actions import Action
+from offhook.protocol.events import RecognisedWord
 from offhook.protocol.json_codec import RefusedAction
 
 Ms: TypeAlias = int
@@ -79,11 +80,14 @@ class PartialWords:
 
 @dataclass(frozen=True, slots=True)
 class FinalWords:
-    """The final words of a turn; an empty text when nothing was recognised (D21)."""
+    """The final words of a turn, all of them; an empty text when nothing was recognised (D21). `confidence` (0 to 1)
+    is that of the whole text. `words`, one by one, and it are there where the recogniser gives them."""
 
     turn: int
     text: str
     language: str | None = None
+    confidence: float | None = None
+    words: tuple[RecognisedWord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from typing import Any, Final, TypeAlias, get_args
 
 from offhook.conversation.conversation import Conversation
 from offhook.conversation.defaults import CallSettings, Fallback
-from offhook.conversation.inputs import ActionsArrived, Input, Ms
+from offhook.conversation.inputs import ActionsArrived, FinalWords, Input, Ms
 from offhook.conversation.outputs import Ignored, Output, PlayAudio, SendEvent, StartLoop
 from offhook.protocol.actions import ACTION_TYPES
+from offhook.protocol.events import RecognisedWord
 from offhook.protocol.json_codec import RefusedAction
 from offhook.protocol.mistakes import WireValue
 from offhook.protocol.session import Session
@@ -28,15 +29,21 @@ ORDERS: Final[Mapping[str, type[Output]]] = {kind.__name__: kind for kind in get
 
 
 def fact_to_record(fact: Input) -> Record:
-    """The fact's class under `type`, and its fields."""
-    if not isinstance(fact, ActionsArrived):
-        return {"type": type(fact).__name__, **_fields(fact)}
-    return {
-        "type": "ActionsArrived",
-        "actions": [_wire(action) for action in fact.actions],
-        "answers": fact.answers,
-        "refused": [_fields(refused) for refused in fact.refused],
-    }
+    """The fact's class under `type`, and its fields; `confidence` and `words` of final words where there are any."""
+    record = {"type": type(fact).__name__, **_fields(fact)}
+    match fact:
+        case ActionsArrived(actions, _, refused):
+            record["actions"] = [_wire(action) for action in actions]
+            record["refused"] = [_fields(one) for one in refused]
+        case FinalWords(confidence=confidence, words=words):
+            del record["confidence"], record["words"]
+            if confidence is not None:
+                record["confidence"] = confidence
+            if words:
+                record["words"] = [_wire(word) for word in words]
+        case _:
+            pass
+    return record
 
 
 def record_to_fact(record: Mapping[str, Any]) -> Input:
@@ -51,6 +58,8 @@ def record_to_fact(record: Mapping[str, Any]) -> Input:
             values["answers"],
             tuple(RefusedAction(**refused) for refused in values["refused"]),
         )
+    if "words" in values:
+        values["words"] = tuple(RecognisedWord.model_validate(word) for word in values["words"])
     build: Callable[..., Input] = FACTS[name]
     return build(**values)
 

@@ -49,7 +49,7 @@ class UserSpeechStarted(EventFields):
 
 
 class RecognisedWord(WireValue):
-    """One recognised word with its place in the call, in ms since the call began."""
+    """One recognised word with its place in the call, in ms since the call began; `confidence` from 0 to 1."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -71,8 +71,12 @@ class UserSpeak(EventFields):
     language: str | None = Field(
         default=None, description="BCP-47 language of the words, when the flow asks for it (D5)."
     )
+    confidence: float | None = Field(
+        default=None,
+        description="How sure the recogniser is of the words, 0 to 1, when the flow asks and it says so (D5).",
+    )
     words: tuple[RecognisedWord, ...] | None = Field(
-        default=None, description="The words one by one, when the flow asks (D5)."
+        default=None, description="The words one by one, when the flow asks and the recogniser gives them (D5)."
     )
 
 

@@ -14,6 +14,7 @@ def call_settings(flow: Flow, session: Session, began_at: int) -> CallSettings:
         sends_speech_started=flow.speaks_websocket,
         reports_spoken_text=flow.report_spoken_text,
         reports_language=flow.report_language,
+        reports_words=flow.report_words,
         answer_after_ms=round(flow.answer_after_seconds * 1000),
         barge_in=BargeInConfig(
             strategy=BargeInStrategy(flow.barge_in.strategy),

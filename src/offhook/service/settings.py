@@ -221,6 +221,8 @@ class Flow(Section):
     """Adds `spoken_text` to `assistant_speech_ended` (contract D5)."""
     report_language: bool = False
     """Adds `language` to `user_speak` (contract D5)."""
+    report_words: bool = False
+    """Adds `confidence` and `words` to `user_speak` (contract D5)."""
     barge_in: BargeInSettings = BargeInSettings()
     speech: FlowSpeech = FlowSpeech()
     fallback: FallbackSettings = FallbackSettings()

@@ -53,7 +53,7 @@ def transcription_in(answer: Any) -> Transcription:
     if len(spoken) < len(segments):
         text = "".join(segment["text"] for segment in spoken)
     words = tuple(
-        TimedWord(word["word"].strip(), round(word["start"] * 1000), round(word["end"] * 1000), word.get("probability"))
+        TimedWord(word["word"].strip(), round(word["start"] * 1000), round(word["end"] * 1000), _probability(word))
         for word in answer.get("words") or ()
         if spoken or not segments
     )
@@ -72,6 +72,11 @@ def language_named(language: str | None) -> str | None:
 
 def _is_silent(segment: dict[str, Any]) -> bool:
     return bool(segment.get("no_speech_prob", 0) > NO_SPEECH and segment.get("avg_logprob", 0) < UNSURE)
+
+
+def _probability(word: dict[str, Any]) -> float | None:
+    probability = word.get("probability")
+    return None if probability is None else float(probability)
 
 
 def _confidence(segments: list[dict[str, Any]]) -> float | None:

@@ -5,7 +5,7 @@ waits long, while any engine works. Who listens and who counts is decided in `tu
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final, TypeAlias
 
@@ -82,9 +82,13 @@ class TranscriberChain:
 
 @dataclass(slots=True, eq=False)
 class _Turn:
+    """`left_out`: the samples that are not kept any more; `missed`: how many of them each ear was not told."""
+
     relay: TurnRelay
     audio: deque[Samples] = field(default_factory=deque)
     kept: int = 0
+    left_out: int = 0
+    missed: dict[int, int] = field(default_factory=dict)
     finished: bool = False
 
 
@@ -130,7 +134,9 @@ class ChainStream:
         heard.audio.append(samples)
         heard.kept += samples.size
         while heard.kept > KEPT_SECONDS * self._settings.rate:
-            heard.kept -= heard.audio.popleft().size
+            oldest = heard.audio.popleft().size
+            heard.kept -= oldest
+            heard.left_out += oldest
         for rank in heard.relay.ranks:
             self._inner[rank].hear(turn, samples)
         self._obey(turn, heard, heard.relay.hear(samples.size * 1000 // self._settings.rate, now_ms()))
@@ -163,7 +169,8 @@ class ChainStream:
                 case (rank, WordsHeard() | EarFailed() as said):
                     heard = self._turns.get(said.turn)
                     if heard is not None:
-                        self._obey(said.turn, heard, heard.relay.heard(rank, said, now_ms()))
+                        missed_ms = heard.missed.get(rank, 0) * 1000 // self._settings.rate
+                        self._obey(said.turn, heard, heard.relay.heard(rank, _later(said, missed_ms), now_ms()))
 
     async def close(self) -> None:
         """See `TranscriberStream`."""
@@ -199,6 +206,7 @@ class ChainStream:
 
     def _let_hear(self, number: int, turn: _Turn, rank: int) -> None:
         stream = self._open(rank)
+        turn.missed[rank] = turn.left_out
         stream.begin_turn(number)
         for samples in turn.audio:
             stream.hear(number, samples)
@@ -226,3 +234,11 @@ class ChainStream:
         for number, turn in tuple(self._turns.items()):
             failed = EarFailed(number, f"{self._ears[rank].name} broke off", TroubleCode.CLOSED)
             self._obey(number, turn, turn.relay.heard(rank, failed, now_ms()))
+
+
+def _later(said: Heard, ms: int) -> Heard:
+    """The same with words so much later: the times of an ear that was not told the turn's beginning."""
+    if ms == 0 or not isinstance(said, WordsHeard):
+        return said
+    words = (replace(word, start_ms=word.start_ms + ms, end_ms=word.end_ms + ms) for word in said.words)
+    return replace(said, words=tuple(words))

@@ -7,8 +7,8 @@ Ears have ranks, the best one first. Rules:
 - One that gives no words though the caller speaks is doubted: the next one listens beside it, but its words count only
   when the first one had twice as long. It may be noise, and the first one right.
 - A final of the best ear counts. One of a lower ear counts when the better ones have failed, or are late.
-- When all are late, the partial words that are known stand. Where none are known, the turn waits on: the core tells the
-  app what came later, and meanwhile holds nobody up.
+- When all are late, the partial words that are known stand, without confidence or times. Where none are known, the turn
+  waits on: the core tells the app what came later, and meanwhile holds nobody up.
 """
 
 from collections.abc import Sequence
@@ -199,7 +199,7 @@ class TurnRelay:
         known = self._longest_words()
         nobody_left = not any(ear.waits for ear in self._listening) and self._listening_to_last()
         if known is not None and (nobody_left or waited >= self._limits.final_within_ms + STAND_AFTER_MS):
-            return replace(known, final=True)
+            return replace(known, final=True, confidence=None, words=())
         if nobody_left:
             failures = [ear.failure for ear in self._listening if ear.failure is not None]
             return failures[-1] if failures else None

@@ -30,7 +30,7 @@ Kind: TypeAlias = Literal["caller", "heard", "event", "action", "call"]
 MARKS: Final[Mapping[Kind, str]] = {"caller": "●", "heard": "○", "event": "→", "action": "←", "call": " "}
 
 _LENGTHS_AND_TIMES: Final = frozenset(
-    ("type", "session", "duration_ms", "speech_started_at", "spoken_text", "words", "language")
+    ("type", "session", "duration_ms", "speech_started_at", "spoken_text", "language", "confidence", "words")
 )
 """Fields of events that differ from one playing of a call to the next."""
 

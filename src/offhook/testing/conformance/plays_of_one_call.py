@@ -143,7 +143,7 @@ async def all_keys(stage: Stage) -> None:
 async def extra_keys(stage: Stage) -> None:
     """The keys that the contract adds (D5), then keys that nobody knows."""
     call = await Caller(stage, rule_book.EXTRA_KEYS).starts()
-    call = await call.says("hello", language="en-US", words=_WORDS)
+    call = await call.says("hello", language="en-US", confidence=0.93, words=_WORDS)
     call = await (await call.goes_on()).says("1234", gathered_dtmf=True)
     call = await call.goes_on()
     await call.tell("assistant_speech_ended", spoken_text="What was heard")
