@@ -1,5 +1,5 @@
-"""What the recogniser is told and says: its words have their times in the call (contract D5), and when it changes in the
-middle of what the caller says, no audio and no word is lost (D13)."""
+"""What the recogniser is told and says: words have their times in the call (contract D5); when it changes in the middle
+of what the caller says, no audio and no word is lost (D13)."""
 
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
