@@ -3,16 +3,15 @@
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 
-from offhook.speech.azure_wire import AzurePlaces
 from offhook.speech.engine_health import EngineHealth, HealthLimits
 from offhook.speech.engine_tasks import EngineTasks
-from offhook.speech.openai_server import OpenAiServer
 from offhook.speech.transcriber import (
     EarFailed,
     Heard,
@@ -23,21 +22,10 @@ from offhook.speech.transcriber import (
     WordsHeard,
 )
 from offhook.speech.transcriber_chain import TranscriberChain
-from offhook.speech.transcribers.azure import AzureEarSettings, AzureTranscriber
-from offhook.speech.transcribers.deepgram import DeepgramEarSettings, DeepgramTranscriber
-from offhook.speech.transcribers.eleven_labs import ElevenLabsEarSettings, ElevenLabsTranscriber
 from offhook.speech.transcribers.local_model import LocalEarSettings, LocalEngine, LocalTranscriber
-from offhook.speech.transcribers.openai import OpenAiEarSettings, OpenAiTranscriber
-from offhook.speech.transcribers.openai_realtime import OpenAiRealtimeSettings, OpenAiRealtimeTranscriber
 from offhook.speech.transcribers.pocketsphinx import PocketsphinxSettings, PocketsphinxTranscriber
 from offhook.speech.transcribers.scripted import EarFailure, ScriptedEarSettings, ScriptedTranscriber
-from offhook.speech.vendor_client import open_vendor_client
-from tests.fakes.azure import FakeAzure
-from tests.fakes.deepgram import FakeDeepgram
-from tests.fakes.eleven_labs import FakeElevenLabs
-from tests.fakes.openai_realtime import FakeOpenAiRealtime
-from tests.fakes.openai_speech import FakeOpenAi
-from tests.fakes.vendor_script import KEY
+from tests.contracts import vendors
 from tests.speech.tiny_models import STAND_INS, conformer_ctc, streaming_transducer, vosk_folder
 
 
@@ -56,46 +44,10 @@ def chain(*ears: Transcriber) -> TranscriberChain:
     return TranscriberChain(ears, [EngineHealth("ear", ear.name, HealthLimits()) for ear in ears], EngineTasks())
 
 
-@asynccontextmanager
-async def openai() -> AsyncIterator[Transcriber]:
-    async with FakeOpenAi() as fake, open_vendor_client() as client:
-        server = OpenAiServer("openai", f"{fake.url}/v1", KEY)
-        yield OpenAiTranscriber(OpenAiEarSettings(server, "gpt-4o-mini-transcribe"), client)
-
-
-@asynccontextmanager
-async def openai_realtime() -> AsyncIterator[Transcriber]:
-    async with FakeOpenAiRealtime() as fake, open_vendor_client() as client:
-        server = OpenAiServer("realtime", f"{fake.url}/v1", KEY)
-        yield OpenAiRealtimeTranscriber(OpenAiRealtimeSettings(server, "gpt-live-transcribe"), client)
-
-
-@asynccontextmanager
-async def azure() -> AsyncIterator[Transcriber]:
-    async with FakeAzure() as fake, open_vendor_client() as client:
-        yield AzureTranscriber(AzureEarSettings(KEY, AzurePlaces.of_resource(fake.url)), client)
-
-
-@asynccontextmanager
-async def deepgram() -> AsyncIterator[Transcriber]:
-    async with FakeDeepgram() as fake, open_vendor_client() as client:
-        yield DeepgramTranscriber(DeepgramEarSettings(KEY, fake.url), client)
-
-
-@asynccontextmanager
-async def eleven_labs() -> AsyncIterator[Transcriber]:
-    async with FakeElevenLabs() as fake, open_vendor_client() as client:
-        yield ElevenLabsTranscriber(ElevenLabsEarSettings(KEY, fake.url), client)
-
-
 # Each makes an ear that is not started, with what it needs around it: a vendor's, its fake in tests/fakes.
 EARS: dict[str, Callable[[], AbstractAsyncContextManager[Transcriber]]] = {
-    "azure": azure,
-    "deepgram": deepgram,
-    "eleven_labs": eleven_labs,
+    **{vendor.name: partial(vendors.ear_of, vendor) for vendor in vendors.EARS},
     "pocketsphinx": lambda: nullcontext(PocketsphinxTranscriber(PocketsphinxSettings(turns_at_once=1))),
-    "openai": openai,
-    "openai_realtime": openai_realtime,
     "sherpa-onnx": lambda: local("sherpa-onnx", streaming_transducer),
     "onnx-asr": lambda: local("onnx-asr", conformer_ctc),
     "vosk": lambda: local("vosk", vosk_folder),
@@ -103,12 +55,13 @@ EARS: dict[str, Callable[[], AbstractAsyncContextManager[Transcriber]]] = {
     "chain": lambda: nullcontext(chain(scripted())),
     "chain, the first fails": lambda: nullcontext(chain(scripted("at_once"), scripted())),
 }
+THEMSELVES = {f"{vendor.name} itself": partial(vendors.ear_of, vendor, itself=True) for vendor in vendors.EARS}
 SILENT, SPOKEN = 1, 2
 
 
-@pytest.fixture(params=list(EARS))
+@pytest.fixture(params=[*EARS, *(pytest.param(name, marks=pytest.mark.vendors) for name in THEMSELVES)])
 async def ear(request: pytest.FixtureRequest) -> AsyncIterator[Transcriber]:
-    async with EARS[request.param]() as made:
+    async with (EARS | THEMSELVES)[request.param]() as made:
         await made.start()
         yield made
         await made.stop()
