@@ -57,11 +57,8 @@ PATIENT: Final = {
 
 def local(folder: Path, *ears: str) -> dict[str, Any]:
     """`[speech.local]` with these ears and the voice."""
-    sections = {
-        name: {"engine": EARS[name].engine, "model": str(EARS[name].model(folder / name)), "workers": 1}
-        for name in ears
-    }
-    return sections | {VOICE: {"engine": "piper", "model": str(piper_voice(folder / VOICE)), "workers": 1}}
+    sections = {name: {"engine": EARS[name].engine, "model": str(EARS[name].model(folder / name))} for name in ears}
+    return sections | {VOICE: {"engine": "piper", "model": str(piper_voice(folder / VOICE))}}
 
 
 async def said(voice: Synthesizer, text: str, rate: int) -> Samples:
