@@ -115,7 +115,7 @@ async def test_a_telephone_is_heard_by_sherpa_and_spoken_to_by_piper(
             flow=f'[flow.speech]\ntranscriber = ["greets"]\nsynthesizer = ["{VOICE}"]',
             more=toml(tables),
         )
-        caller = await phone(write_wav(tmp_path / "spoken.wav", silence(0.5), prompt(PROMPT), silence(120)))
+        caller = await phone(write_wav(tmp_path / "spoken.wav", silence(0.2), prompt(PROMPT), silence(120)))
         await caller.dial(service.uri())
         heard = await app.ledger.until("user_speak")
         await caller.until("CALL_CLOSED")
@@ -127,4 +127,4 @@ async def test_a_telephone_is_heard_by_sherpa_and_spoken_to_by_piper(
 
     assert re.fullmatch(EARS["greets"].understands, heard["text"])
     likeness, _ = best_match(caller.heard(), answer)
-    assert likeness > 0.7
+    assert likeness > 0.9
