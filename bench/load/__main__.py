@@ -5,6 +5,7 @@ python bench/load rate --rate 50 --seconds 60               calls a second, each
 python bench/load soak --calls 60 --finish 20000            brief conversations; memory a finished call
 python bench/load admission --calls 100 --seconds 40        so many are allowed: alone, then with twice as many callers
 
+--said-before    what callers are told is in the speech cache
 --repeat 5       medians of five runs, each with a node of its own; void ones are run again
 --write          into bench/RESULTS.md and bench/load_results.json, and draws bench/load_curve.png
 """
@@ -82,6 +83,7 @@ def main() -> None:
     options.add_argument("--rate", type=float, default=10)
     options.add_argument("--finish", type=int, default=20, help="soak: so many calls")
     options.add_argument("--app", choices=("http", "websocket", "both"), default="both")
+    options.add_argument("--said-before", action="store_true", help="what callers are told is in the speech cache")
     options.add_argument("--repeat", type=int, default=1)
     options.add_argument(
         "--no-warm-up", action="store_true", help="sooner done; memory a call then has the first call's"
@@ -113,7 +115,7 @@ def repeated(
     warm_up = None if chosen.no_warm_up else Plan(0, plan.numbers, plan.prompts, 4, 200, 60, 4, finishes=True)
     counted: list[Figures] = []
     for number in range(2 * chosen.repeat):
-        run = once(folder / f"{number}", apps, limit, plan, warm_up=warm_up)
+        run = once(folder / f"{number}", apps, limit, plan, warm_up=warm_up, said_before=chosen.said_before)
         figures = figures_of(run, calls)
         for line in [*lines_of(figures), *told_of_memory(chosen, run, notes)]:
             say(line)
@@ -135,7 +137,8 @@ def told_of_memory(chosen: argparse.Namespace, run: Run, notes: list[str]) -> li
 def write(chosen: argparse.Namespace, rows: Sequence[tuple[str, int, list[Figures]]], notes: Sequence[str]) -> None:
     """Into RESULTS.md, as JSON, and as a curve."""
     command = " ".join(["python bench/load", *sys.argv[1:]])
-    title = f"load, {chosen.mode}"
+    mode = f"{chosen.mode}, said before" if chosen.said_before else chosen.mode
+    title = f"load, {mode}"
     head = (
         f"`{command}`, {today()}, {machine()}. Medians of each column's runs (least to most). See "
         "bench/README.md for what each line is."
@@ -150,7 +153,7 @@ def write(chosen: argparse.Namespace, rows: Sequence[tuple[str, int, list[Figure
     kept["rows"] = [
         {"name": name, "calls": calls, "runs": [asdict(one) for one in found]} for name, calls, found in rows
     ]
-    keep(KEPT, chosen.mode, kept)
+    keep(KEPT, mode, kept)
     draw(KEPT, CURVE)
 
 

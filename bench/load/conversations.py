@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bench.load.caller_script import Script
-from bench.load.vendor_pace import FINAL_WORDS_MS, FIRST_AUDIO_MS, TURNS
+from bench.load.vendor_pace import FINAL_WORDS_MS, TURNS
 
 MS: Final = 1_000_000
 
@@ -57,9 +57,11 @@ def measure(
     turns: dict[int, Turn],
     *,
     silence_ms: int,
+    voice_ms: int,
     script: Script,
 ) -> Conversation:
-    """The figures of a whole conversation. `events`: the app's notes about this call, in order.
+    """The figures of a whole conversation. `events`: the app's notes about this call, in order; `voice_ms`: the
+    scripted time of the voice, 0 for speech that was made before.
 
     Own media path: from the app's answer to the first audible packet, less the voice's scripted time. Platform share:
     from the end of the end-of-turn silence to that packet, less ear, voice and the app's own time.
@@ -71,11 +73,11 @@ def measure(
         heard = caller["heard_from_ns"].get(step.value)
         if heard is None:
             continue
-        path.append((heard - event["answered"]) / MS - FIRST_AUDIO_MS)
+        path.append((heard - event["answered"]) / MS - voice_ms)
         if number in turns:
             over = turns[number].last_voice_ns + silence_ms * MS
             app_ms = (event["answered"] - event["came"]) / MS
-            share.append((heard - over) / MS - FINAL_WORDS_MS - FIRST_AUDIO_MS - app_ms)
+            share.append((heard - over) / MS - FINAL_WORDS_MS - voice_ms - app_ms)
     silenced, onset = caller["silenced_ns"], caller["onset_ns"]
     interrupting = turns.get(script.interrupting)
     texts = [event["text"] for event in asked]

@@ -183,13 +183,15 @@ def pin(pid: int, core: int) -> None:
 
 
 @contextmanager
-def open_node(folder: Path, apps: list[str], max_calls: int) -> Iterator[Node]:
-    """Start an app and a node, media on core 0 and everything else on core 1; stop them at the end.
+def open_node(folder: Path, apps: list[str], max_calls: int, *, said_before: bool) -> Iterator[Node]:
+    """Start an app and a node, media on core 0 and everything else on core 1; stop them at the end. `said_before`: the
+    app tells all callers the same.
 
     Raises RuntimeError when the service does not become ready.
     """
     ledger = folder / "app.jsonl"
-    app = subprocess.Popen([sys.executable, HERE / "talking_app.py", ledger], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, HERE / "talking_app.py", ledger, *(["same"] if said_before else [])]
+    app = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert app.stdout is not None
         port = int(app.stdout.readline())

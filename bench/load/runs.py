@@ -35,6 +35,7 @@ from bench.load.node import (
     pin,
     ports_taken,
 )
+from bench.load.vendor_pace import FIRST_AUDIO_MS
 
 NODE: Final = ("service", "media", "voice", "ear")
 """The processes of a node; `app` and `callers` run beside it."""
@@ -161,10 +162,13 @@ def control_loops() -> Iterator[list[Lateness]]:
             found.append(Lateness(**json.loads(out)))
 
 
-def once(folder: Path, apps: list[str], limit: int, plan: Plan, *, warm_up: Plan | None) -> Run:
-    """Start a node that takes `limit` calls, and run the callers of this plan beside it."""
+def once(
+    folder: Path, apps: list[str], limit: int, plan: Plan, *, warm_up: Plan | None, said_before: bool = False
+) -> Run:
+    """Start a node that takes `limit` calls, and run the callers of this plan beside it. `said_before`: all that they
+    are told was said in the warm-up."""
     folder.mkdir(parents=True, exist_ok=True)
-    with open_node(folder, apps, limit) as node:
+    with open_node(folder, apps, limit, said_before=said_before) as node:
         node.settle()
         _call(node, Plan(node.sip_port, plan.numbers, [], 2, 50, 60, 2, hold_ms=2000, finishes=True), "first")
         if warm_up is not None:
@@ -179,7 +183,7 @@ def once(folder: Path, apps: list[str], limit: int, plan: Plan, *, warm_up: Plan
         after = {name: descriptors(pid) for name, pid in node.processes().items()}
         run.descriptors_left = {name: after[name] - count for name, count in before.items()}
         run.ports_left = ports_taken(node.service.pid) - ports
-    _match(run, node)
+    _match(run, node, voice_ms=0 if said_before else FIRST_AUDIO_MS)
     return run
 
 
@@ -235,7 +239,7 @@ def _watched(node: Node, plan: Plan) -> Run:
     return run
 
 
-def _match(run: Run, node: Node) -> None:
+def _match(run: Run, node: Node, *, voice_ms: int) -> None:
     """Join what callers, app and call logs say of whole conversations, once the logs are whole."""
     script = SCRIPTS[run.plan.script]
     finished = {
@@ -255,4 +259,4 @@ def _match(run: Run, node: Node) -> None:
         if noted:
             log = node.folder / "call-logs" / f"{noted[0]['session']}.jsonl"
             turns = turns_of([json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()])
-        run.conversations.append(measure(call, noted, turns, silence_ms=SILENCE_MS, script=script))
+        run.conversations.append(measure(call, noted, turns, silence_ms=SILENCE_MS, voice_ms=voice_ms, script=script))

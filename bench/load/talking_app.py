@@ -1,6 +1,7 @@
-"""The app of the callers, by webhook and by WebSocket: python talking_app.py LEDGER. It prints its port.
+"""The app of the callers, by webhook and by WebSocket: python talking_app.py LEDGER [same]. It prints its port.
 
 Answers at once, and appends to LEDGER what came, when, and when the answer left (ns of Unix time), a line an event.
+`same`: it tells all callers the same, so that their speech is found in the cache.
 """
 
 import asyncio
@@ -23,8 +24,9 @@ ANSWERS: Final = (
 class TalkingApp:
     """What each call has been told."""
 
-    def __init__(self, ledger: TextIO) -> None:
+    def __init__(self, ledger: TextIO, *, same: bool) -> None:
         self._ledger: Final = ledger
+        self._same: Final = same
         self._turns: Final[dict[str, int]] = {}
 
     async def webhook(self, request: web.Request) -> web.Response:
@@ -61,7 +63,7 @@ class TalkingApp:
             self._turns.pop(number, None)
         if kind != "user_speak" or self._turns.get(number, len(ANSWERS)) >= len(ANSWERS):
             return None
-        text = ANSWERS[self._turns[number]].format(caller=session["from_phone_number"])
+        text = ANSWERS[self._turns[number]].format(caller="" if self._same else session["from_phone_number"])
         self._turns[number] += 1
         return {"type": "speak", "session_id": number, "text": text}
 
@@ -78,9 +80,9 @@ class TalkingApp:
         self._ledger.write(json.dumps(line) + "\n")
 
 
-async def serve(ledger: TextIO) -> None:
+async def serve(ledger: TextIO, *, same: bool) -> None:
     """Serve until the process is ended."""
-    told = TalkingApp(ledger)
+    told = TalkingApp(ledger, same=same)
     app = web.Application()
     app.router.add_post("/webhook", told.webhook)
     app.router.add_get("/socket", told.socket)
@@ -94,4 +96,4 @@ async def serve(ledger: TextIO) -> None:
 
 if __name__ == "__main__":
     with Path(sys.argv[1]).open("a", buffering=1, encoding="utf-8") as lines:
-        asyncio.run(serve(lines))
+        asyncio.run(serve(lines, same="same" in sys.argv[2:]))

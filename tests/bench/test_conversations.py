@@ -40,7 +40,7 @@ def key(digit: str) -> dict[str, Any]:
 def test_what_engines_and_app_took_is_not_the_platforms() -> None:
     caller = {"heard_from_ns": {"answered": 3063 * MS}, "onset_ns": 0, "silenced_ns": 0}
     turns = {1: Turn(500 * MS, 2000 * MS)}
-    figures = measure(caller, [said(TURNS[0], 2865, 2900)], turns, silence_ms=600, script=WHOLE)
+    figures = measure(caller, [said(TURNS[0], 2865, 2900)], turns, silence_ms=600, voice_ms=150, script=WHOLE)
     assert figures.own_media_path == [pytest.approx(13)]  # 3063 - 2900 - 150
     assert figures.platform_share == [pytest.approx(28)]  # 3063 - (2000 + 600) - 250 - 150 - 35
     assert figures.onset_to_silence is None
@@ -48,7 +48,7 @@ def test_what_engines_and_app_took_is_not_the_platforms() -> None:
 
 def test_an_interruption_is_timed_from_the_voice_and_from_its_detection() -> None:
     caller = {"heard_from_ns": {}, "onset_ns": 9000 * MS, "silenced_ns": 9110 * MS}
-    figures = measure(caller, [], {3: Turn(9072 * MS, 9900 * MS)}, silence_ms=600, script=WHOLE)
+    figures = measure(caller, [], {3: Turn(9072 * MS, 9900 * MS)}, silence_ms=600, voice_ms=150, script=WHOLE)
     assert figures.onset_to_silence == pytest.approx(110)
     assert figures.detected_to_silence == pytest.approx(38)
 
@@ -56,7 +56,7 @@ def test_an_interruption_is_timed_from_the_voice_and_from_its_detection() -> Non
 def test_words_and_keys_that_did_not_come_or_came_too_often_are_lost() -> None:
     caller: dict[str, Any] = {"heard_from_ns": {}, "onset_ns": 0, "silenced_ns": 0}
     events = [said(TURNS[0], 0, 0), said(TURNS[2], 0, 0), key("1"), key("1"), key("2"), key("9"), key("0")]
-    figures = measure(caller, events, {}, silence_ms=600, script=WHOLE)
+    figures = measure(caller, events, {}, silence_ms=600, voice_ms=150, script=WHOLE)
     assert figures.turns_lost == 2  # from the second one on they are not in order
     assert figures.digits_lost == 1
 
@@ -64,7 +64,7 @@ def test_words_and_keys_that_did_not_come_or_came_too_often_are_lost() -> None:
 def test_in_the_brief_script_one_turn_interrupts_and_one_key_is_pressed() -> None:
     caller: dict[str, Any] = {"heard_from_ns": {"settled": 3063 * MS}, "onset_ns": 500 * MS, "silenced_ns": 560 * MS}
     events = [said(TURNS[0], 2865, 2900), key("7")]
-    figures = measure(caller, events, {1: Turn(530 * MS, 2000 * MS)}, silence_ms=600, script=BRIEF)
+    figures = measure(caller, events, {1: Turn(530 * MS, 2000 * MS)}, silence_ms=600, voice_ms=150, script=BRIEF)
     assert figures.own_media_path == [pytest.approx(13)]
     assert figures.detected_to_silence == pytest.approx(30)
     assert (figures.turns_lost, figures.digits_lost) == (0, 0)
