@@ -117,6 +117,15 @@ ROOMS: dict[str, Room] = {
             "wiring.py": ("offhook.transports", "offhook.app_links"),
             "speech_engines.py": ("offhook.speech",),
             "speech_metrics.py": ("offhook.speech.engine_health",),
+            # Asking whoever is behind an engine is what this is for.
+            "vendor_checks.py": (
+                "offhook.speech.engine_health",
+                "offhook.speech.provider_trouble",
+                "offhook.speech.speech_cache",
+                "offhook.speech.speech_clock",
+                "offhook.speech.vendor_client",
+                "offhook.speech.vendor_engine",
+            ),
             "numbers.py": ("phonenumbers",),
             "special_ranges.py": ("phonenumbers",),
             # Asking where trunks are is what this is for.

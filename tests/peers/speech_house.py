@@ -52,6 +52,10 @@ class SpeechHouse:
             ],
         }
         self.house = await self._stack.enter_async_context(open_house(from_tree(tree, {})))
+        # What was found out at the start is forgotten: callers shall find it out.
+        await self.house.engines.tasks.settle()
+        for engine in self.house.engines.health.engines:
+            engine.succeeded()
         await self._simulator.start()
         self._register = asyncio.ensure_future(self.house.register.run([self._simulator]))
         return self

@@ -5,7 +5,7 @@ recordings are measured. The vendors are fakes that their own SDKs have proven; 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -14,14 +14,11 @@ import numpy as np
 import pytest
 
 from offhook.transports.simulator.steps import Say, Wait
-from tests.fakes.deepgram import FakeDeepgram
-from tests.fakes.eleven_labs import FakeElevenLabs
-from tests.fakes.openai_speech import FakeOpenAi
-from tests.fakes.vendor_script import KEY, Fault, VendorScript
-from tests.fakes.vendor_server import VendorServer
+from tests.fakes.vendor_script import Fault, VendorScript
 from tests.peers.apps import Action, Event
 from tests.peers.sound import RATE, prompt
 from tests.peers.speech_house import SpeechHouse, audible, hear_out, longest_silence
+from tests.peers.speech_vendors import VENDORS, merged
 
 pytestmark = [pytest.mark.peers, pytest.mark.speech, pytest.mark.alone]
 
@@ -31,38 +28,6 @@ END_OF_TURN_MS: Final = 600
 MENU: Final = "Welcome to our service. For billing, press one. You can interrupt me at any time."
 HEARD: Final = "I need help with my bill"
 PROMPT: Final = "cannot-complete-as-dialed"
-
-
-@dataclass(frozen=True)
-class Vendor:
-    """A connector and its fake; `place` is where its section goes, `name` its engine's."""
-
-    name: str
-    fake: Callable[[VendorScript], VendorServer]
-    section: Callable[[str], dict[str, Any]]
-    path: str = ""
-
-
-VENDORS: Final = (
-    Vendor("deepgram", FakeDeepgram, lambda url: {"deepgram": {"key": KEY, "url": url}}),
-    Vendor("eleven_labs", FakeElevenLabs, lambda url: {"eleven_labs": {"key": KEY, "url": url}}),
-    Vendor(
-        "own",
-        FakeOpenAi,
-        lambda url: {
-            "openai": {
-                "own": {
-                    "key": KEY,
-                    "url": url,
-                    "ear_model": "whisper-1",
-                    "voice_model": "gpt-4o-mini-tts",
-                    "voice": "alloy",
-                }
-            }
-        },
-        "/v1",
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -99,9 +64,7 @@ TROUBLES: Final = (
 async def calls(what: Trouble) -> AsyncIterator[tuple[SpeechHouse, dict[str, str], dict[str, str]]]:
     """A house in which every vendor is in this trouble; the numbers that speak with its voice, and those that hear
     with its ear."""
-    fakes = [vendor.fake(replace(what.script, heard=[HEARD] * 9)) for vendor in VENDORS]
-    speech: dict[str, Any] = {}
-    voices = {vendor.name: f"+4921155660{at}" for at, vendor in enumerate(VENDORS)}
+    voices = {vendor.name: f"+4921155660{at}" for at, vendor in enumerate(VENDORS) if vendor.speaks}
     ears = {vendor.name: f"+4921155661{at}" for at, vendor in enumerate(VENDORS)}
     flows = {number: {"transcriber": ["scripted"], "synthesizer": [name]} for name, number in voices.items()}
     flows |= {number: {"transcriber": [name], "synthesizer": ["espeak"]} for name, number in ears.items()}
@@ -112,9 +75,11 @@ async def calls(what: Trouble) -> AsyncIterator[tuple[SpeechHouse, dict[str, str
         return {"type": "speak", "text": "All right, thank you."} if event["type"] == "user_speak" else None
 
     async with AsyncExitStack() as stack:
-        for vendor, fake in zip(VENDORS, fakes, strict=True):
-            await stack.enter_async_context(fake)
-            speech |= vendor.section((what.url or fake.url) + vendor.path)
+        sections = []
+        for vendor in VENDORS:
+            fake = await stack.enter_async_context(vendor.fake(replace(what.script, heard=[HEARD] * 9)))
+            sections.append(vendor.section(what.url or fake.url))
+        speech = {**merged(sections), "recogniser_workers": 2}
         yield await stack.enter_async_context(SpeechHouse(decide, speech, flows)), voices, ears
 
 

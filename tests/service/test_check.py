@@ -99,6 +99,12 @@ def test_a_folder_that_cannot_be_written_fails(tmp_path: Path) -> None:
     assert "storage.call_logs" in failures(check.here(settings(text), bind=False))
 
 
+def test_a_folder_for_speech_that_cannot_be_written_fails(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    findings = check.here(settings(f'[speech]\ncache_folder = "{tmp_path}/file/cache"'), bind=False)
+    assert "cannot be written" in failures(findings)["speech.cache_folder"].said
+
+
 def test_a_trunk_whose_name_is_not_known_fails() -> None:
     text = '[[trunk]]\nname = "carrier"\nhosts = ["no-such-host.invalid"]\n' + flow("http://localhost/")
     assert "no-such-host.invalid" in failures(check.here(settings(text), bind=False))["trunk[carrier]"].said

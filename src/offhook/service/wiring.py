@@ -44,6 +44,7 @@ from offhook.service.speech_engines import EarsOfFlow, Engines, start_engines, t
 from offhook.service.speech_settings import Speech
 from offhook.service.spoken_codecs import spoken_codecs
 from offhook.service.trunk_settings import Trunk
+from offhook.service.vendor_checks import say_what_vendors_say
 from offhook.service.while_it_rings import while_it_rings
 from offhook.transports.call_leg import Listener
 from offhook.transports.media_stream.listener import MediaStreamListener
@@ -110,6 +111,7 @@ async def open_house(
         await link.start()
         stack.push_async_callback(link.end)
         engines = await start_engines(settings, stack, None if by_hand is None else by_hand.words)
+        engines.tasks.run(say_what_vendors_say(engines), name="asking vendors")
         client = await stack.enter_async_context(open_client())
         prompts = await stack.enter_async_context(PromptFetch(settings.limits.prompt_networks))
         logs, keeper = open_logs(settings.storage.call_logs, settings.storage.keep_days, stack)

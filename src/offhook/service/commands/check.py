@@ -31,6 +31,7 @@ from offhook.service.settings_file import load
 from offhook.service.sip_servers import own_certificate, servers_of
 from offhook.service.spoken_codecs import without_library
 from offhook.service.trunk_settings import Trunk
+from offhook.service.vendor_checks import ask_vendors
 
 # Each engine's library, and the extra that brings it.
 LIBRARIES: Final = {"pocketsphinx": ("pocketsphinx", "server"), "espeak": ("espeakng_loader", "espeak")}
@@ -83,24 +84,30 @@ def here(settings: Settings, *, bind: bool) -> list[Finding]:
     folder = settings.storage.call_logs
     if folder is not None:
         findings.append(_tried("storage.call_logs", partial(_writable, folder)))
+    if settings.speech.cache_folder is not None:
+        findings.append(_tried("speech.cache_folder", partial(_writable, settings.speech.cache_folder)))
     if bind:
         findings += _ports(settings)
     return findings
 
 
 async def elsewhere(settings: Settings) -> list[Finding]:
-    """What must be reachable: every flow's app and its second app, by a connection that carries no event; and the
-    registrars and proxies, by name."""
+    """What must be reachable: every flow's app and its second app, by a connection that carries no event; the
+    registrars and proxies, by name; and the vendors of ears and voices, who are asked whether the key is right."""
     places = [(f"flow[{flow.id}].app", flow.app, flow) for flow in settings.flows]
     places += [(f"flow[{f.id}].fallback.url", f.fallback.url, f) for f in settings.flows if f.fallback.url]
     async with asyncio.TaskGroup() as tasks:
         tries = [tasks.create_task(_reach(what, url, flow.connect_within_seconds)) for what, url, flow in places]
+        vendors = tasks.create_task(ask_vendors(settings.speech))
         for trunk in settings.trunks:
             named = (("registrar", "registers at", trunk.registrar), ("proxy", "calls go to", trunk.proxy))
             for key, does, where in named:
                 if where is not None:
                     tries.append(tasks.create_task(_servers(trunk, where, key, does, settings.sip)))
-    return [task.result() for task in tries]
+    findings = [task.result() for task in tries]
+    sections = {place.rpartition(".")[2]: f"speech.{place}" for place, _ in settings.speech.engine_places()}
+    answers = vendors.result()
+    return findings + [Finding(f"{sections[each.name]} ({each.kind})", each.said, each.remedy) for each in answers]
 
 
 def _tried(what: str, attempt: Callable[[], str]) -> Finding:
