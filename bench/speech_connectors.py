@@ -1,5 +1,6 @@
 """What a vendor's connector adds to the vendor's own time: from the request to the first sound, from the end of a turn
-to its final words, less what the fake vendor was told to take. `python bench/speech_connectors.py --write`
+to its final words, less what the fake vendor was told to take; and how long the embedded engines take themselves.
+`python bench/speech_connectors.py --write`
 
 The fake vendor is one of tests/fakes, in a process of its own; how late its timer is counts as ours. Calls that
 are made at once ask at the same moment, which is the worst case. Aim: 15 ms at p95. Another connector is a line in EARS
@@ -12,6 +13,7 @@ import multiprocessing
 import statistics
 import sys
 import time
+import wave
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,26 +29,43 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from bench.results import machine, table, today, write_section  # noqa: E402
 
+from offhook.speech.azure_wire import AzurePlaces  # noqa: E402
 from offhook.speech.openai_server import OpenAiServer  # noqa: E402
 from offhook.speech.synthesizer import SpeechRequest, Synthesizer  # noqa: E402
+from offhook.speech.synthesizers.azure import AzureSynthesizer, AzureVoiceSettings  # noqa: E402
 from offhook.speech.synthesizers.deepgram import DeepgramSynthesizer, DeepgramVoiceSettings  # noqa: E402
 from offhook.speech.synthesizers.eleven_labs import ElevenLabsSynthesizer, ElevenLabsVoiceSettings  # noqa: E402
+from offhook.speech.synthesizers.espeak import EspeakSynthesizer  # noqa: E402
 from offhook.speech.synthesizers.openai import OpenAiSynthesizer, OpenAiVoiceSettings  # noqa: E402
-from offhook.speech.transcriber import EarFailed, Transcriber, TranscriberStream, TranscriptionSettings  # noqa: E402
+from offhook.speech.transcriber import (  # noqa: E402
+    EarFailed,
+    Samples,
+    Transcriber,
+    TranscriberStream,
+    TranscriptionSettings,
+)
+from offhook.speech.transcribers.azure import AzureEarSettings, AzureTranscriber  # noqa: E402
 from offhook.speech.transcribers.deepgram import DeepgramEarSettings, DeepgramTranscriber  # noqa: E402
 from offhook.speech.transcribers.eleven_labs import ElevenLabsEarSettings, ElevenLabsTranscriber  # noqa: E402
 from offhook.speech.transcribers.openai import OpenAiEarSettings, OpenAiTranscriber  # noqa: E402
+from offhook.speech.transcribers.openai_realtime import OpenAiRealtimeSettings, OpenAiRealtimeTranscriber  # noqa: E402
+from offhook.speech.transcribers.pocketsphinx import PocketsphinxTranscriber  # noqa: E402
 from offhook.speech.vendor_client import open_vendor_client  # noqa: E402
+from tests.fakes.azure import FakeAzure  # noqa: E402
 from tests.fakes.deepgram import FakeDeepgram  # noqa: E402
 from tests.fakes.eleven_labs import FakeElevenLabs  # noqa: E402
+from tests.fakes.openai_realtime import FakeOpenAiRealtime  # noqa: E402
 from tests.fakes.openai_speech import FakeOpenAi  # noqa: E402
 from tests.fakes.vendor_script import KEY, VendorScript  # noqa: E402
 from tests.fakes.vendor_server import VendorServer  # noqa: E402
 
 SCRIPTED_MS: Final = 50
+PROMPT: Final = Path("/usr/share/asterisk/sounds/en/vm-enter-num-to-call.wav")
+"""What the embedded ear is told, as it is said: a person, 8 kHz, 2 s."""
 AIM_MS: Final = 15
 RATE: Final = 8000
 EAR_MODEL: Final = "gpt-4o-mini-transcribe"
+REALTIME_MODEL: Final = "gpt-4o-transcribe"
 SPEAKS: Final = ("gpt-4o-mini-tts", "alloy")
 TEXT: Final = "Welcome to our service. How may I help you today?"
 PAUSE_SECONDS: Final = 0.02
@@ -57,11 +76,20 @@ MakeVoice: TypeAlias = Callable[[str, aiohttp.ClientSession], Synthesizer]
 MakeFake: TypeAlias = Callable[[VendorScript], VendorServer]
 
 EARS: Final[dict[str, tuple[MakeFake, MakeEar]]] = {
+    "Azure": (FakeAzure, lambda url, http: AzureTranscriber(AzureEarSettings(KEY, AzurePlaces.of_resource(url)), http)),
     "Deepgram": (FakeDeepgram, lambda url, http: DeepgramTranscriber(DeepgramEarSettings(KEY, url), http)),
     "ElevenLabs": (FakeElevenLabs, lambda url, http: ElevenLabsTranscriber(ElevenLabsEarSettings(KEY, url), http)),
     "OpenAI": (FakeOpenAi, lambda url, http: OpenAiTranscriber(OpenAiEarSettings(_openai(url), EAR_MODEL), http)),
+    "OpenAI realtime": (
+        FakeOpenAiRealtime,
+        lambda url, http: OpenAiRealtimeTranscriber(OpenAiRealtimeSettings(_openai(url), REALTIME_MODEL), http),
+    ),
 }
 VOICES: Final[dict[str, tuple[MakeFake, MakeVoice]]] = {
+    "Azure": (
+        FakeAzure,
+        lambda url, http: AzureSynthesizer(AzureVoiceSettings(KEY, AzurePlaces.of_resource(url)), http),
+    ),
     "Deepgram": (FakeDeepgram, lambda url, http: DeepgramSynthesizer(DeepgramVoiceSettings(KEY, url), http)),
     "ElevenLabs": (FakeElevenLabs, lambda url, http: ElevenLabsSynthesizer(ElevenLabsVoiceSettings(KEY, url), http)),
     "OpenAI": (FakeOpenAi, lambda url, http: OpenAiSynthesizer(OpenAiVoiceSettings(_openai(url), *SPEAKS), http)),
@@ -110,27 +138,44 @@ async def ear_overhead(fake: MakeFake, make: MakeEar, calls: int, repeat: int) -
         async with open_vendor_client() as client:
             ear = make(url, client)
             await ear.start()
-            found = await asyncio.gather(*(_one_caller(ear, repeat) for _ in range(calls)))
+            voice = (9000 * np.sin(np.arange(RATE // 2) * 0.3)).astype(np.int16)
+            found = await asyncio.gather(*(_one_caller(ear, repeat, voice) for _ in range(calls)))
             await ear.stop()
     return _sorted(found)
 
 
-async def _one_caller(ear: Transcriber, repeat: int) -> list[float]:
+async def _one_caller(
+    ear: Transcriber, repeat: int, said: Samples, *, pace: float = 0.005, scripted_ms: int = SCRIPTED_MS
+) -> list[float]:
     stream = ear.open(TranscriptionSettings(rate=RATE))
-    voice = (9000 * np.sin(np.arange(RATE // 10) * 0.3)).astype(np.int16)
     overheads = []
     for turn in range(repeat):
         stream.begin_turn(turn)
-        for _ in range(5):
-            stream.hear(turn, voice)
-            await asyncio.sleep(0.005)
+        for at in range(0, len(said), RATE // 10):
+            stream.hear(turn, said[at : at + RATE // 10])
+            await asyncio.sleep(pace)
         began = time.perf_counter()
         stream.finish_turn(turn)
         await _final(stream)
-        overheads.append((time.perf_counter() - began) * 1000 - SCRIPTED_MS)
+        overheads.append((time.perf_counter() - began) * 1000 - scripted_ms)
         await asyncio.sleep(PAUSE_SECONDS)
     await stream.close()
     return overheads
+
+
+async def embedded(repeat: int) -> list[list[str]]:
+    """The engines of this machine, one call, at the pace of speech."""
+    with wave.open(str(PROMPT)) as file:
+        said = np.frombuffer(file.readframes(2 * RATE), np.int16)
+    ear, voice = PocketsphinxTranscriber(), EspeakSynthesizer()
+    await ear.start()
+    await voice.start()
+    heard = _sorted([await _one_caller(ear, repeat, said, pace=0.1, scripted_ms=0)])
+    spoken = _sorted([await _one_listener(voice, repeat, scripted_ms=0)])
+    await ear.stop()
+    await voice.stop()
+    rows = [row("pocketsphinx, final words", 1, heard), row("espeak, first sound", 1, spoken)]
+    return [[*each[:-1], "its whole time"] for each in rows]
 
 
 async def _final(stream: TranscriberStream) -> None:
@@ -153,7 +198,7 @@ async def voice_overhead(fake: MakeFake, make: MakeVoice, calls: int, repeat: in
     return _sorted(found)
 
 
-async def _one_listener(voice: Synthesizer, repeat: int) -> list[float]:
+async def _one_listener(voice: Synthesizer, repeat: int, *, scripted_ms: int = SCRIPTED_MS) -> list[float]:
     overheads = []
     for _ in range(repeat):
         began = time.perf_counter()
@@ -162,7 +207,7 @@ async def _one_listener(voice: Synthesizer, repeat: int) -> list[float]:
             first = first or time.perf_counter()
         if first is None:
             raise SystemExit("nothing was said")
-        overheads.append((first - began) * 1000 - SCRIPTED_MS)
+        overheads.append((first - began) * 1000 - scripted_ms)
         await asyncio.sleep(PAUSE_SECONDS)
     return overheads
 
@@ -199,6 +244,7 @@ def main() -> None:
     options.add_argument("--write", action="store_true", help="put the table into RESULTS.md")
     chosen = options.parse_args()
     rows = asyncio.run(measured(chosen.calls, chosen.repeat, chosen.only))
+    rows += asyncio.run(embedded(min(chosen.repeat, 20)))
     columns = ("connector", "calls at once", "first request, ms", "p50 ms", "p95 ms", "most ms", "p95 within 15 ms")
     calls = " ".join(str(count) for count in chosen.calls)
     text = f"""`python bench/speech_connectors.py --calls {calls} --repeat {chosen.repeat} --write`,
@@ -206,6 +252,7 @@ def main() -> None:
 
 What a connector adds to the {SCRIPTED_MS} ms that the fake vendor was told to take, over loopback without TLS. Calls at
 once ask at the same moment. *First request*: that of each call, which may have to connect (median of the calls).
+Of 20 calls the fake's own work counts too. pocketsphinx (a person, 2 s, at the pace of speech) and espeak: what they take themselves.
 
 {table(columns, rows)}"""
     sys.stdout.write(text)
