@@ -252,7 +252,7 @@ def main() -> None:
 
 What a connector adds to the {SCRIPTED_MS} ms that the fake vendor was told to take, over loopback without TLS. Calls at
 once ask at the same moment. *First request*: that of each call, which may have to connect (median of the calls).
-Of 20 calls the fake's own work counts too. pocketsphinx (a person, 2 s, at the pace of speech) and espeak: what they take themselves.
+Of 20 calls the fake's own work counts too. pocketsphinx (a person, 2 s, as it is said) and espeak: all they take.
 
 {table(columns, rows)}"""
     sys.stdout.write(text)

@@ -69,12 +69,14 @@ NUMBERS: Final = {"http": "+4921155660", "websocket": "+4921155661"}
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One process at one moment: seconds of CPU since it began, kB resident, and for how many seconds its main thread
-    was ready to run while its core was somebody else's (0 where the kernel does not count that)."""
+    """One process at one moment: seconds of CPU since it began, kB resident, for how many seconds its main thread was
+    ready to run while its core was somebody else's (0 where the kernel does not count that), and how much of what is
+    resident it may share with another process."""
 
     cpu_s: float
     rss_kb: int
     waited_s: float = 0.0
+    shared_kb: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +151,10 @@ def cost(pid: int) -> Cost:
     """From /proc."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(") ")[2].split()
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    resident = re.search(r"VmRSS:\s+(\d+) kB", status)
+    kb = {name: int(size) for name, size in re.findall(r"^(VmRSS|RssShmem):\s+(\d+) kB", status, re.MULTILINE)}
     waited_ns = Path(f"/proc/{pid}/schedstat").read_text(encoding="utf-8").split()[1]
-    return Cost((int(fields[11]) + int(fields[12])) / TICKS, int(resident[1]) if resident else 0, int(waited_ns) / 1e9)
+    cpu_s = (int(fields[11]) + int(fields[12])) / TICKS
+    return Cost(cpu_s, kb.get("VmRSS", 0), int(waited_ns) / 1e9, kb.get("RssShmem", 0))
 
 
 def busy_seconds() -> tuple[float, ...]:

@@ -16,16 +16,19 @@ the error look smaller than it is."""
 
 
 def lines_of_memory(run: Run) -> list[str]:
-    """A line a process, and one for the node: kB a finished call with the standard error."""
+    """A line a process, without what it shares; one for what they share, which is laid out when the service starts and
+    becomes resident where it is first written; and one for the node: kB a finished call with the standard error."""
     offset = run.monotonic_less_unix_ns
     ended = sorted((call["ended_ns"] + offset) / 1e9 for call in run.report["calls"])
     points = [(bisect_right(ended, one.at_s), one) for one in run.samples]
     most = len(ended)
     chosen = [(done, one) for done, one in points if SETTLED * most <= done < most]
+    series = {name: [float(one.costs[name].rss_kb - one.costs[name].shared_kb) for _, one in chosen] for name in NODE}
+    series["all"] = [sum(at_once) for at_once in zip(*series.values(), strict=True)]
+    series["what they share"] = [float(max(one.costs[name].shared_kb for name in NODE)) for _, one in chosen]
     found = []
-    for name, names in [*((name, (name,)) for name in NODE), ("node", NODE)]:
-        table = [(float(done), float(sum(one.costs[each].rss_kb for each in names))) for done, one in chosen]
-        line = slope(_means(table))
+    for name, sizes in series.items():
+        line = slope(_means([(float(done), size) for (done, _), size in zip(chosen, sizes, strict=True)]))
         if line is not None:
             verdict = "not different from 0" if abs(line.slope) <= 2 * line.error else "different from 0"
             text = f"  memory of {name}: {line.slope:+.4f} ± {line.error:.4f} kB a finished call ({verdict})"
