@@ -193,7 +193,7 @@ def open_node(folder: Path, apps: list[str], max_calls: int, *, said_before: boo
     Raises RuntimeError when the service does not become ready.
     """
     ledger = folder / "app.jsonl"
-    command = [sys.executable, HERE / "talking_app.py", ledger, *(["same"] if said_before else [])]
+    command = [sys.executable, str(HERE / "talking_app.py"), str(ledger), *(["same"] if said_before else [])]
     app = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert app.stdout is not None

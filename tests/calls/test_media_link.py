@@ -37,6 +37,7 @@ from offhook.media.messages import (
     VoiceOnset,
     VoicePause,
 )
+from offhook.media.worker import SharedAudio
 
 Samples = npt.NDArray[np.int16]
 
@@ -416,6 +417,29 @@ def test_speech_that_comes_in_many_pieces_is_ordered_in_few_once_enough_lies_ahe
     assert len(orders) <= 16
     assert [order.final for order in orders] == [False] * (len(orders) - 1) + [True]
     assert sum(order.samples for order in orders) == len(spoken)
+    rows.close_all()
+    memory.close()
+
+
+class HastyRows(MediaRows):
+    """Notes what had been posted whenever it was to be brought at once."""
+
+    def __init__(self, memory: SharedAudio, ports: RtpPorts, posted: list[Command]) -> None:
+        super().__init__(memory, ports, lambda command, _: posted.append(command))
+        self.posted = posted
+        self.hastened: list[Command] = []
+
+    def _hasten(self) -> None:
+        self.hastened.append(self.posted[-1])
+
+
+def test_the_beginning_of_an_utterance_waits_for_no_other_order(peer: Peer) -> None:
+    memory = share(1, 1000)
+    rows = HastyRows(memory, RtpPorts("127.0.0.1", Span(23700, 23799)), [])
+    row = rows.open(peer.terms)
+    for _ in range(3):
+        rows.play(row.lease, 1, noise(800), False)
+    assert rows.hastened == [QueueAudio(row.lease, 1, 0, 800, False)]
     rows.close_all()
     memory.close()
 

@@ -30,10 +30,10 @@ def two_nodes(folder: Path, app: str, *, sip: str = "", limits: str = "", more: 
     )
 
 
-def node_of(service: Service, call_id: str) -> int:
-    """The node that has this call, by the service's log."""
-    (node,) = [line["node"] for line in _arrivals(service) if line["call_id"] == call_id]
-    return int(node)
+async def node_of(service: Service, call_id: str) -> int:
+    """The node that has this call, by the service's log, which may come after the answer."""
+    line = await service.until("sip_call_arrived", where=lambda arrived: arrived["call_id"] == call_id)
+    return int(line["node"])
 
 
 def nodes_used(service: Service) -> list[int]:

@@ -61,7 +61,7 @@ async def one_call_on_each(
         caller = await calls.enter_async_context(SipCaller(service.udp_port))
         answer = await caller.dial()
         assert answer.status == 200, answer.first
-        node = node_of(service, caller.call_id)
+        node = await node_of(service, caller.call_id)
         if node in found or node not in nodes:
             await caller.hang_up()
         else:
@@ -136,7 +136,6 @@ async def test_a_node_is_killed_and_the_other_does_not_notice(tmp_path: Path, ca
         assert service.failures() == []
 
 
-@pytest.mark.alone
 async def test_a_call_that_takes_the_place_of_another_reaches_its_node(tmp_path: Path, calls: AsyncExitStack) -> None:
     """INVITE with Replaces (RFC 3891), for a call on either node; and CANCEL of a call that rings."""
     async with App("http", TALKS) as app:
@@ -146,7 +145,7 @@ async def test_a_call_that_takes_the_place_of_another_reaches_its_node(tmp_path:
                 caller = await calls.enter_async_context(SipCaller(service.udp_port))
                 answer = await caller.dial(headers=[replaced.replaces])
                 assert answer.status == 200, answer.first
-                assert node_of(service, caller.call_id) == node
+                assert await node_of(service, caller.call_id) == node
                 await caller.hears_sound()
                 await replaced.until_hung_up()
                 await caller.hang_up()

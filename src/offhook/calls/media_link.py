@@ -307,6 +307,10 @@ class ProcessMediaLink(MediaRows):
             elif self._process is not None:
                 self._restart()
 
+    def _hasten(self) -> None:
+        if self._process is not None:
+            self._process.hasten()
+
     def _pass_on(self, report: Report) -> Report:
         """A report of the process; ticks that were made here meanwhile are not taken back."""
         self.late_ticks += report.late_ms > LATE_MS

@@ -53,17 +53,18 @@ class MediaProcess:
         """Send a command, with its socket's descriptor, behind those before it; all that is ordered in one turn of the
         loop goes as one message, which is there before the next tick. Nothing, when the process has gone."""
         if sock is not None:
-            self._send_batch()
+            self.hasten()
             # The descriptor is duplicated now: the socket may be closed before a full link takes the message.
             self._write(pack((command,)), [os.dup(sock.fileno())], owned=True)
             return
         if not self._batch:
-            self._loop.call_soon(self._send_batch)
+            self._loop.call_soon(self.hasten)
         self._batch.append(command)
         if len(self._batch) == MOST_IN_A_MESSAGE:
-            self._send_batch()
+            self.hasten()
 
-    def _send_batch(self) -> None:
+    def hasten(self) -> None:
+        """Send what was ordered in this turn of the loop now."""
         if self._batch:
             commands, self._batch = tuple(self._batch), []
             self._write(pack(commands), [])

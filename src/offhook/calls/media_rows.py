@@ -198,10 +198,13 @@ class MediaRows:
         if len(samples):
             speech.chunks.append(_kept(samples))
         speech.final |= final
-        if speech.told and row.written - row.published("played") >= row.most_ahead // 4:
+        begins = not speech.told
+        if not begins and row.written - row.published("played") >= row.most_ahead // 4:
             self._hungry.add(lease)  # enough lies there until the row is looked after
         else:
             self._feed(row)
+        if begins:
+            self._hasten()
 
     def stop(self, lease: int, utterance: int) -> None:
         """Cut an utterance, and forget what waits of it."""
@@ -333,6 +336,9 @@ class MediaRows:
             if lease.plays_from is not None:
                 yield PlayFrom(lease.number, lease.plays_from), None
 
+    def _hasten(self) -> None:
+        """An utterance begins: what a link has gathered is wanted now, a tick may depend on it."""
+
     def _opening(self, lease: Lease) -> OpenRow:
         if not lease.published("tick"):
             return OpenRow(lease.number, lease.row, lease.terms, lease.ssrc, lease.sequence, lease.timestamp)
@@ -382,8 +388,6 @@ class MediaRows:
             case TelephoneEventSent():
                 if lease.digits:
                     lease.digits.popleft()
-            case _:
-                pass
         return [fact]
 
     def _is_gone(self, lease: Lease, silent_ms: int) -> bool:
@@ -425,15 +429,13 @@ class MediaRows:
     def _feed_one(self, lease: Lease, speech: Speech, room: int) -> int:
         start = speech.end
         while speech.chunks and room > 0:
-            chunk = speech.chunks[0]
+            chunk = speech.chunks.popleft()
             piece = chunk[:room]
             lease.shared.put_playout(lease.row, speech.end, piece)
             speech.end += len(piece)
             room -= len(piece)
             if len(piece) < len(chunk):
-                speech.chunks[0] = chunk[len(piece) :]
-            else:
-                speech.chunks.popleft()
+                speech.chunks.appendleft(chunk[len(piece) :])
         lease.written = speech.end
         final = speech.final and not speech.chunks
         if speech.end > start or final:
