@@ -26,6 +26,8 @@ UNPLANNED_AT_MOST_MS: Final = 1500
 END_OF_TURN_MS: Final = 600
 """The flow's own: silence by which it knows that the caller has finished."""
 MENU: Final = "Welcome to our service. For billing, press one. You can interrupt me at any time."
+EARS: Final = ("deepgram", "eleven_labs", "server")
+"""So many turns at once the embedded recogniser takes over in time on two cores."""
 HEARD: Final = "I need help with my bill"
 PROMPT: Final = "cannot-complete-as-dialed"
 
@@ -65,7 +67,7 @@ async def calls(what: Trouble) -> AsyncIterator[tuple[SpeechHouse, dict[str, str
     """A house in which every vendor is in this trouble; the numbers that speak with its voice, and those that hear
     with its ear."""
     voices = {vendor.name: f"+4921155660{at}" for at, vendor in enumerate(VENDORS) if vendor.speaks}
-    ears = {vendor.name: f"+4921155661{at}" for at, vendor in enumerate(VENDORS)}
+    ears = {name: f"+4921155661{at}" for at, name in enumerate(EARS)}
     flows = {number: {"transcriber": ["scripted"], "synthesizer": [name]} for name, number in voices.items()}
     flows |= {number: {"transcriber": [name], "synthesizer": ["espeak"]} for name, number in ears.items()}
 
@@ -79,8 +81,7 @@ async def calls(what: Trouble) -> AsyncIterator[tuple[SpeechHouse, dict[str, str
         for vendor in VENDORS:
             fake = await stack.enter_async_context(vendor.fake(replace(what.script, heard=[HEARD] * 9)))
             sections.append(vendor.section(what.url or fake.url))
-        speech = {**merged(sections), "recogniser_workers": 2}
-        yield await stack.enter_async_context(SpeechHouse(decide, speech, flows)), voices, ears
+        yield await stack.enter_async_context(SpeechHouse(decide, merged(sections), flows)), voices, ears
 
 
 @pytest.mark.parametrize("what", TROUBLES, ids=lambda each: each.name)
