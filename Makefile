@@ -21,15 +21,15 @@ env: $(VENV)/.installed-dev
 # those that judge times on the wire, one after the other, with the machine to themselves.
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not peers" --durations=10
-	$(BIN)/python -m pytest -n $(PEERS_WORKERS) -m "peers and not alone"
-	$(BIN)/python -m pytest -m "peers and alone"
+	$(BIN)/python -m pytest -n $(PEERS_WORKERS) --dist worksteal -m "peers and not alone" --durations=10
+	$(BIN)/python -m pytest -m "peers and alone" --durations=5
 
 test-fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not peers"
 
 test-peers: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n $(PEERS_WORKERS) -m "peers and not alone"
-	$(BIN)/python -m pytest -m "peers and alone"
+	$(BIN)/python -m pytest -n $(PEERS_WORKERS) --dist worksteal -m "peers and not alone" --durations=10
+	$(BIN)/python -m pytest -m "peers and alone" --durations=5
 
 coverage: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not peers" --cov --cov-report=term:skip-covered
