@@ -67,7 +67,8 @@ async def calls(what: Trouble) -> AsyncIterator[tuple[SpeechHouse, dict[str, str
     """A house in which every vendor is in this trouble; the numbers that speak with its voice, and those that hear
     with its ear."""
     voices = {vendor.name: f"+4921155660{at}" for at, vendor in enumerate(VENDORS) if vendor.speaks}
-    ears = {name: f"+4921155661{at}" for at, name in enumerate(EARS)}
+    hear = EARS if what != TROUBLES[0] else [vendor.name for vendor in VENDORS]
+    ears = {name: f"+4921155661{at}" for at, name in enumerate(hear)}
     flows = {number: {"transcriber": ["scripted"], "synthesizer": [name]} for name, number in voices.items()}
     flows |= {number: {"transcriber": [name], "synthesizer": ["espeak"]} for name, number in ears.items()}
 

@@ -179,12 +179,21 @@ class Calls:
 
 
 @asynccontextmanager
-async def service(speech: Mapping[str, Any], transcriber: str) -> AsyncIterator[Calls]:
-    """A service with these engines, whose flow hears with this ear."""
+async def service(
+    deepgram: FakeDeepgram, eleven_labs: FakeElevenLabs, transcriber: str, **more: Mapping[str, Any]
+) -> AsyncIterator[Calls]:
+    """A service with these engines, and `more` of `[speech]`, whose flow hears with this ear. That it asked the vendors
+    about their keys is forgotten."""
+    speech = {
+        **PATIENT,
+        "deepgram": {"key": KEY, "url": deepgram.url},
+        "eleven_labs": {"key": KEY, "url": eleven_labs.url},
+        **more,
+    }
     apps: list[AppInMemory] = []
     stories: list[Story] = []
     flow = {"id": "test", "app": "ws://app.invalid/", "numbers": [NUMBER], "speech": {"transcriber": [transcriber]}}
-    tree = {"sip": {"listen": []}, "storage": {"call_logs": ""}, "speech": {**PATIENT, **speech}, "flow": [flow]}
+    tree = {"sip": {"listen": []}, "storage": {"call_logs": ""}, "speech": speech, "flow": [flow]}
 
     def open_app(session_id: str, url: str | None, tasks: asyncio.TaskGroup) -> AppInMemory:
         del url, tasks
@@ -199,6 +208,9 @@ async def service(speech: Mapping[str, Any], transcriber: str) -> AsyncIterator[
     link = InProcessMediaLink(loop_samples=1 << 17)
     by_hand = ByHand(link, Heartbeat(link, clock=stopped), open_app, None)
     async with open_house(from_tree(tree, {}, source="the test"), watch=watch, by_hand=by_hand) as house:
+        await house.engines.tasks.settle()
+        for vendor in (deepgram, eleven_labs):
+            vendor.connections.clear()
         simulator = SimulatorListener()
         await simulator.start()
         line = PhoneLine(house, link, simulator, SimulatorDialler(), [], None)
@@ -212,11 +224,6 @@ async def service(speech: Mapping[str, Any], transcriber: str) -> AsyncIterator[
                 await line.tick()
             running.cancel()
             await asyncio.wait([running])
-
-
-def vendors(deepgram: FakeDeepgram, eleven_labs: FakeElevenLabs) -> dict[str, Any]:
-    """What `[speech]` says of them."""
-    return {"deepgram": {"key": KEY, "url": deepgram.url}, "eleven_labs": {"key": KEY, "url": eleven_labs.url}}
 
 
 def words_of(name: str) -> str:
@@ -262,7 +269,7 @@ async def test_an_ear_that_takes_over_while_the_caller_speaks_is_told_every_samp
     async with (
         FakeDeepgram(VendorScript(heard=[BEFORE] * 4 + [sentence] * 3)) as deepgram,
         FakeElevenLabs(VendorScript(heard=[sentence] * 2)) as eleven_labs,
-        service(vendors(deepgram, eleven_labs), "deepgram") as calls,
+        service(deepgram, eleven_labs, "deepgram") as calls,
     ):
         every = language, vendor, twice, in_silence = await calls.dial(4, codec)
         for call in every:
@@ -307,7 +314,7 @@ async def test_the_embedded_ear_that_takes_over_has_all_words_of_the_turn() -> N
     async with (
         FakeDeepgram(VendorScript(heard=[BEFORE])) as deepgram,
         FakeElevenLabs() as eleven_labs,
-        service(vendors(deepgram, eleven_labs), "pocketsphinx") as calls,
+        service(deepgram, eleven_labs, "pocketsphinx") as calls,
     ):
         every = *unchanged, from_vendor, from_itself = await calls.dial(4)
         for call in unchanged:
@@ -333,9 +340,7 @@ async def test_a_scripted_ear_that_takes_over_has_heard_as_much_as_one_that_was_
     async with (
         FakeDeepgram(VendorScript(heard=[BEFORE])) as deepgram,
         FakeElevenLabs() as eleven_labs,
-        service(
-            {**vendors(deepgram, eleven_labs), "scripted": {"script": [script], "word_every_ms": 20}}, "scripted"
-        ) as calls,
+        service(deepgram, eleven_labs, "scripted", scripted={"script": [script], "word_every_ms": 20}) as calls,
     ):
         every = unchanged, language, vendor, twice = await calls.dial(4)
         vendor.configures(provider="DEEPGRAM")
@@ -368,7 +373,7 @@ async def test_a_vendor_that_owes_the_last_words_is_heard_out_though_another_one
     async with (
         FakeDeepgram(VendorScript(heard=[words_of(first)], final_ms=200)) as deepgram,
         FakeElevenLabs(VendorScript(heard=[words_of(second)])) as eleven_labs,
-        service(vendors(deepgram, eleven_labs), "deepgram") as calls,
+        service(deepgram, eleven_labs, "deepgram") as calls,
     ):
         (call,) = await calls.dial(1)
         call.says(first)

@@ -27,6 +27,26 @@ def test_the_timeline_is_part_of_the_failure(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*rehearsed call 1*", "*app: speak 'Welcome'*"])
 
 
+STUCK = """
+from offhook import Assistant, Hangup
+
+pytest_plugins = ["offhook.testing.pytest_plugin"]
+
+async def test_who_talks_to_nobody(rehearse):
+    call = await rehearse(Assistant(on_session_start=lambda event: Hangup())).starts()
+    await call.says("hello")
+"""
+
+
+def test_a_timeline_that_the_failure_shows_itself_is_shown_once(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(STUCK)
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(failed=1)
+    assert result.stdout.str().count("app: hangup") == 1
+    result.stdout.no_fnmatch_line("*rehearsal.py*")
+
+
 PASSING = """
 import pytest
 from offhook import Assistant

@@ -34,6 +34,8 @@ from offhook.testing.earpiece import speaking_ms
 from offhook.testing.played_call import PlayedCall
 from offhook.testing.rehearsal import CALLER, PATIENCE_MS, SHORTEST_TURN_MS
 
+__tracebackhide__ = True  # pytest shows the lines of the test that failed, not these
+
 TICK_MS: Final = 20
 UNDERSTOOD_WITHIN_MS: Final = 30_000
 """After what was said; a turn ends with at most two seconds of silence (contract D14)."""
@@ -83,6 +85,8 @@ class PhoneCall(PlayedCall):
         called: the number that is called.
         caller: the caller's number; None withholds it.
     """
+
+    size = "phone call"
 
     def __init__(
         self,

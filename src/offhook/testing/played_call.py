@@ -1,7 +1,7 @@
 """What every size of a call has in common: what can be asked of it, and what the caller did."""
 
 from abc import ABC, abstractmethod
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from offhook.conversation.inputs import Input, Ms
 from offhook.conversation.outputs import Dropped, Output, SendEvent, StartLoop, StartTransfer, StopLoop
@@ -13,6 +13,8 @@ from offhook.testing.call_course import CallCourse, Moment
 from offhook.testing.deeds import Deed, DeedName
 from offhook.testing.earpiece import Earpiece, Heard, wav_ms
 from offhook.testing.timeline import Timeline
+
+__tracebackhide__ = True  # pytest shows the lines of the test that failed, not these
 
 
 class CallStuck(OffhookError, AssertionError):
@@ -39,7 +41,10 @@ class PlayedCall(ABC):
         background: whether a `mix_audio` loop is playing.
         deeds: what the caller did, in order.
         course: what happened, moment by moment.
+        size: what this kind of call is called in reports.
     """
+
+    size: ClassVar[str]
 
     def __init__(self) -> None:
         self.heard: Final = Heard()

@@ -73,10 +73,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failed test's report holds its calls."""
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test's report holds its calls, but those that the failure shows by itself."""
     report = yield
-    if report.failed:
-        for number, call in enumerate(_calls_of(item), 1):
-            report.sections.append((f"rehearsed call {number}", call.timeline))
+    if report.failed and call.excinfo is not None:
+        shown = "".join(getattr(call.excinfo.value, "__notes__", ()))
+        for number, played in enumerate(_calls_of(item), 1):
+            if played.timeline not in shown:
+                report.sections.append((f"{played.size} {number}", played.timeline))
     return report

@@ -60,6 +60,8 @@ from offhook.sdk.assistant import Assistant
 from offhook.testing.earpiece import UNKNOWN_PROMPT_MS, Playing, plain_text, speaking_ms, wav_ms
 from offhook.testing.played_call import PlayedCall
 
+__tracebackhide__ = True  # pytest shows the lines of the test that failed, not these
+
 BEGAN_AT: Final = 1_700_000_000_000
 SHORTEST_TURN_MS: Final = 300
 KEY_EVERY_MS: Final = 200
@@ -87,6 +89,8 @@ class Rehearsal(PlayedCall):
         settings: what the flow decides; default: the contract's defaults.
         app_takes: seconds that each answer of the app takes.
     """
+
+    size = "rehearsed call"
 
     def __init__(self, assistant: Assistant, settings: CallSettings | None = None, *, app_takes: float = 0.0) -> None:
         super().__init__()

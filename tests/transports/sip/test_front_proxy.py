@@ -21,6 +21,11 @@ INVITE = (
 )
 
 
+def tag(answer: Message) -> str:
+    """The tag that we gave the dialog, as it stands behind an address."""
+    return ";" + answer["to"].partition(";")[2]
+
+
 def passed_on(data: bytes, came: str = "udp 203.0.113.7 40000 192.0.2.1 5060") -> bytes:
     """As the proxy passes it on: its header stands first."""
     first, _, rest = data.partition(b"\r\n")
@@ -126,6 +131,8 @@ async def test_the_answer_goes_to_the_proxy_with_the_nodes_mark_and_the_address_
     assert (answer.status, answer["contact"]) == (200, "<sip:192.0.2.1:5060>")
     assert ";tag=n7-" in answer["to"]
     assert "c=IN IP4 192.0.2.1" in answer.body
+    acknowledged = INVITE.replace(b"INVITE", b"ACK").replace(b"kproxy", b"kproxy2")
+    proxy.tell(front.own, passed_on(acknowledged.replace(b"60@192.0.2.1>", f"60@192.0.2.1>{tag(answer)}".encode())))
     leg.hang_up("hangup")
     bye = answer
     while not bye.first.startswith("BYE "):
