@@ -8,6 +8,7 @@ import ast
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -236,6 +237,7 @@ def source(path: str, text: str) -> Source:
     return Source(path, text, ast.parse(text))
 
 
+@cache
 def the_house() -> list[Source]:
     return [
         source(str(file.relative_to(HOUSE)), file.read_text(encoding="utf-8")) for file in sorted(HOUSE.rglob("*.py"))

@@ -49,8 +49,6 @@ TROUBLES: Final = (
     trouble("none"),
     trouble("refuses the key", fault=Fault.REFUSE_KEY),
     trouble("429", fault=Fault.TOO_MANY),
-    trouble("503", fault=Fault.UNAVAILABLE),
-    trouble("closes at once", fault=Fault.CLOSE),
     trouble("closes in mid-sentence", fault=Fault.CLOSE, fault_after=3),
     trouble("sends nothing", fault=Fault.STOP_SENDING),
     trouble("stops sending", fault=Fault.STOP_SENDING, fault_after=3),
