@@ -439,6 +439,7 @@ def test_the_beginning_of_an_utterance_waits_for_no_other_order(peer: Peer) -> N
     row = rows.open(peer.terms)
     for _ in range(3):
         rows.play(row.lease, 1, noise(800), False)
+    rows.play(row.lease, 2, noise(800), False)  # behind one that has not ended: nothing of it is wanted yet
     assert rows.hastened == [QueueAudio(row.lease, 1, 0, 800, False)]
     rows.close_all()
     memory.close()

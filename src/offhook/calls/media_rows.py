@@ -203,7 +203,7 @@ class MediaRows:
             self._hungry.add(lease)  # enough lies there until the row is looked after
         else:
             self._feed(row)
-        if begins:
+        if begins and speech.told:
             self._hasten()
 
     def stop(self, lease: int, utterance: int) -> None:

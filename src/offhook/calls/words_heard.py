@@ -59,6 +59,7 @@ class WordsOfCall:
                     self._happened(PartialWords(turn, text))
                 case EarFailed(turn, reason):
                     sound.ear.owed.pop(turn, None)
+                    sound.ear.told_from.pop(turn, None)
                     self._happened(RecognitionFailed(turn, reason))
                 case _:
                     assert_never(heard)
