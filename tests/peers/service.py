@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -44,6 +44,16 @@ numbers = ["+4921155660", "support"]
 
 {flow}
 """
+
+
+def toml(path: str, section: Mapping[str, Any]) -> str:
+    """A section as TOML, the tables in it last."""
+    lines = [
+        f"[{path}]",
+        *(f"{key} = {json.dumps(value)}" for key, value in section.items() if not isinstance(value, dict)),
+    ]
+    below = [toml(f"{path}.{key}", value) for key, value in section.items() if isinstance(value, dict)]
+    return "\n".join([*lines, *below])
 
 
 class Service:

@@ -1,15 +1,15 @@
 """A real telephone by SIP, and a vendor's ear and voice: what it says reaches the app, and what the vendor speaks the
 telephone."""
 
-import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from tests.fakes.vendor_script import VendorScript, tones
 from tests.peers.apps import Action, Event, ScriptedApp
 from tests.peers.conftest import Phones, Serves
+from tests.peers.service import toml
 from tests.peers.sound import RATE, best_match, prompt, silence, write_wav
 from tests.peers.speech_vendors import VENDORS, Vendor
 
@@ -17,16 +17,6 @@ pytestmark = [pytest.mark.peers, pytest.mark.speech]
 
 GREETING: Final = "Hello, how can I help?"
 HEARD: Final = "I need help with my bill"
-
-
-def toml(path: str, section: dict[str, Any]) -> str:
-    """A section as TOML, the tables in it last."""
-    lines = [
-        f"[{path}]",
-        *(f"{key} = {json.dumps(value)}" for key, value in section.items() if not isinstance(value, dict)),
-    ]
-    below = [toml(f"{path}.{key}", value) for key, value in section.items() if isinstance(value, dict)]
-    return "\n".join([*lines, *below])
 
 
 def decide(event: Event) -> list[Action] | None:
@@ -45,7 +35,7 @@ async def test_a_telephone_is_heard_and_spoken_to(vendor: Vendor, serve: Serves,
         service = await serve(
             app.socket,
             flow=f'[flow.speech]\ntranscriber = ["{vendor.name}"]\nsynthesizer = ["{voice}"]',
-            more=toml("speech", dict(vendor.section(fake.url))),
+            more=toml("speech", vendor.section(fake.url)),
         )
         caller = await phone()
         await caller.dial(service.uri())
