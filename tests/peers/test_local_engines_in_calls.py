@@ -27,7 +27,7 @@ from tests.speech.tiny_models import STAND_INS, conformer_ctc, piper_voice, stre
 
 pytestmark = [pytest.mark.peers, pytest.mark.speech]
 
-PROMPT: Final = "hello-world"
+PROMPT: Final = "please-try-again"  # none of the words that the ears below understand
 GREETING: Final = "hello."
 ANSWER: Final = "thank you."
 VOICE: Final = "tones"
@@ -113,8 +113,8 @@ async def test_telephones_are_heard_by_each_of_them_and_spoken_to_by_piper(
     spoken = write_wav(tmp_path / "spoken.wav", prompt(PROMPT), silence(120))
 
     def decide(event: Event) -> Action | None:
-        said = {"session_start": GREETING, "user_speak": ANSWER}.get(event["type"])
-        return {"type": "speak", "text": said} if said else None
+        text = {"session_start": GREETING, "user_speak": ANSWER}.get(event["type"])
+        return {"type": "speak", "text": text} if text else None
 
     async def call(caller: Baresip, number: str) -> Event:
         def of_this_call(event: Event) -> bool:
@@ -148,7 +148,5 @@ async def test_telephones_are_heard_by_each_of_them_and_spoken_to_by_piper(
     for (name, ear), event in zip(EARS.items(), heard, strict=True):
         assert re.fullmatch(ear.understands, event["text"]), (name, event["text"])
         for sound in (greeting, answer):
-            likeness, at = best_match(callers[name].heard(), sound)
-            print(name, likeness, at)
-            assert likeness > 0.9, name
-    print("cross", best_match(greeting, answer), best_match(answer, greeting))
+            likeness, _ = best_match(callers[name].heard(), sound)
+            assert likeness > 0.8, name  # those two: 0.6
