@@ -29,6 +29,8 @@ def test_the_list_says_which_are_here(tmp_path: Path) -> None:
     assert [line.split()[0] for line in lines[: len(CATALOGUE)]] == [model.name for model in CATALOGUE]
     assert {line.split()[0] for line in lines if " here " in line} == {"vosk-de"}
     assert all(model.licence in line for model, line in zip(CATALOGUE, lines, strict=False))
+    assert lines[len(CATALOGUE)] == ""
+    assert lines[-1].startswith("Get one: offhook models pull")
 
 
 def test_the_folder_is_that_of_the_settings(tmp_path: Path) -> None:

@@ -43,8 +43,9 @@ def _show(folder: Path, terminal: Terminal) -> None:
     for model in CATALOGUE:
         here = "here" if is_here(model, folder) else f"{model.megabytes} MB"
         terminal.line(f"{model.name:<12} {model.engine:<12} {here:>7}  {model.languages}. {model.licence}")
+    terminal.line()
     terminal.line(
-        f"\nGet one: offhook models pull NAME, into {folder}. A model of your own: its folder, in [speech.local]."
+        f"Get one: offhook models pull NAME, into {folder}. A model of your own: its folder, in [speech.local.<name>]."
     )
 
 
