@@ -93,13 +93,15 @@ class FakeSocket:
 
 
 class VendorServer:
-    """`async with` it; then `url` (http) is there. `connections` are all that came, in order."""
+    """`async with` it; then `url` (http) is there, at any free port where `port` was not set before. `connections` are
+    all that came, in order."""
 
     def __init__(self, script: VendorScript | None = None) -> None:
         self.script = script or VendorScript()
         self.connections: list[Connection] = []
         self._news = asyncio.Event()
         self.url = ""
+        self.port = 0
         self._app = web.Application()
         self._runner = web.AppRunner(self._app, shutdown_timeout=0.1)
         self._sockets: set[web.WebSocketResponse] = set()
@@ -150,10 +152,10 @@ class VendorServer:
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
         await site.start()
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
+        host, self.port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{self.port}"
         return self
 
     async def __aexit__(

@@ -54,8 +54,7 @@ class SpeechHouse:
         self.house = await self._stack.enter_async_context(open_house(from_tree(tree, {})))
         # What was found out at the start is forgotten: callers shall find it out.
         await self.house.engines.tasks.settle()
-        for engine in self.house.engines.health.engines:
-            engine.succeeded()
+        self.forget()
         await self._simulator.start()
         self._register = asyncio.ensure_future(self.house.register.run([self._simulator]))
         return self
@@ -66,6 +65,12 @@ class SpeechHouse:
         self._register.cancel()
         await asyncio.wait([self._register])
         await self._stack.aclose()
+
+    def forget(self) -> None:
+        """All engines are well, and the app has heard of nothing: as if the service had just been started."""
+        for engine in self.house.engines.health.engines:
+            engine.succeeded()
+        self.app.ledger.received.clear()
 
     async def call(self, number: str, *script: Step, codec: Codec = Codec.L16) -> Caller:
         """One call until it is over; the caller hangs up after the script."""

@@ -8,11 +8,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import pytest
+import pytest_asyncio
 
+from offhook.transports.simulator.caller import Caller
 from offhook.transports.simulator.steps import Say, Wait
 from tests.fakes.vendor_script import Fault, VendorScript
 from tests.peers.apps import Action, Event
@@ -20,29 +22,35 @@ from tests.peers.sound import RATE, prompt
 from tests.peers.speech_house import SpeechHouse, audible, hear_out, longest_silence
 from tests.peers.speech_vendors import VENDORS, merged
 
-pytestmark = [pytest.mark.peers, pytest.mark.speech, pytest.mark.alone]
+pytestmark = [pytest.mark.peers, pytest.mark.speech, pytest.mark.alone, pytest.mark.asyncio(loop_scope="module")]
 
 UNPLANNED_AT_MOST_MS: Final = 1500
 END_OF_TURN_MS: Final = 600
 """The flow's own: silence by which it knows that the caller has finished."""
 MENU: Final = "Welcome to our service. For billing, press one. You can interrupt me at any time."
-EARS: Final = ("deepgram", "eleven_labs", "server")
-"""So many turns at once the embedded recogniser takes over in time on two cores."""
 HEARD: Final = "I need help with my bill"
 PROMPT: Final = "cannot-complete-as-dialed"
+SPEAK_AT_ONCE: Final = 3
+RECOGNISERS: Final = 2
+"""So many turns at once so many processes of the embedded recogniser take over in time on two cores; the other callers
+speak after them."""
+VOICES: Final = {vendor.name: f"+4921155660{at}" for at, vendor in enumerate(VENDORS) if vendor.speaks}
+"""The numbers that speak with each voice, and that hear with each ear."""
+EARS: Final = {vendor.name: f"+4921155661{at}" for at, vendor in enumerate(VENDORS)}
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """What goes wrong. `url`: in the place of the fake's."""
+    """What goes wrong: in all vendors; with `script` None nobody listens where they were. `url`: where the house
+    believes them to be, None: where they are."""
 
     name: str
-    script: VendorScript
+    script: VendorScript | None
     url: str | None = None
 
 
-def trouble(name: str, url: str | None = None, **script: Any) -> Trouble:
-    return Trouble(name, VendorScript(**script), url)
+def trouble(name: str, **script: Any) -> Trouble:
+    return Trouble(name, VendorScript(**script))
 
 
 TROUBLES: Final = (
@@ -55,58 +63,118 @@ TROUBLES: Final = (
     trouble("sends garbage", fault=Fault.GARBAGE, fault_after=1),
     trouble("answers slowly", first_audio_ms=4000, final_ms=4000),
     trouble("connects slowly", connect_ms=4000),
-    trouble("is unreachable", "http://127.0.0.1:9"),
-    trouble("is not known to the DNS", "http://speech.invalid"),
+    Trouble("is unreachable", None),
+    Trouble("is not known to the DNS", None, "http://speech.invalid"),
 )
 
 
-@asynccontextmanager
-async def calls(what: Trouble) -> AsyncIterator[tuple[SpeechHouse, dict[str, str], dict[str, str]]]:
-    """A house in which every vendor is in this trouble; the numbers that speak with its voice, and those that hear
-    with its ear."""
-    voices = {vendor.name: f"+4921155660{at}" for at, vendor in enumerate(VENDORS) if vendor.speaks}
-    hear = EARS if what != TROUBLES[0] else [vendor.name for vendor in VENDORS]
-    ears = {name: f"+4921155661{at}" for at, name in enumerate(hear)}
-    flows = {number: {"transcriber": ["scripted"], "synthesizer": [name]} for name, number in voices.items()}
-    flows |= {number: {"transcriber": [name], "synthesizer": ["espeak"]} for name, number in ears.items()}
+class Ward:
+    """A house with the connectors of all vendors, which are in one trouble after the other.
 
-    def decide(event: Event) -> Action | None:
-        if event["type"] == "session_start" and event["session"]["phone_number"] in voices.values():
-            return {"type": "speak", "text": MENU}
-        return {"type": "speak", "text": "All right, thank you."} if event["type"] == "user_speak" else None
+    Args:
+        url: where the house believes them to be; None: where they are.
+    """
 
-    async with AsyncExitStack() as stack:
-        sections = []
-        for vendor in VENDORS:
-            fake = await stack.enter_async_context(vendor.fake(replace(what.script, heard=[HEARD] * 9)))
-            sections.append(vendor.section(what.url or fake.url))
-        yield await stack.enter_async_context(SpeechHouse(decide, merged(sections), flows)), voices, ears
+    def __init__(self, url: str | None) -> None:
+        self._url: Final = url
+        self._stack: Final = AsyncExitStack()
+        self._ports: Final = dict.fromkeys((vendor.name for vendor in VENDORS), 0)
+        self._menu = MENU
+        self.house: SpeechHouse
+
+    async def __aenter__(self) -> Self:
+        async with self._fakes(VendorScript()):
+            sections = [
+                vendor.section(self._url or f"http://127.0.0.1:{self._ports[vendor.name]}") for vendor in VENDORS
+            ]
+            flows = {number: {"transcriber": ["scripted"], "synthesizer": [name]} for name, number in VOICES.items()}
+            flows |= {number: {"transcriber": [name], "synthesizer": ["espeak"]} for name, number in EARS.items()}
+            speech = {**merged(sections), "recogniser_workers": RECOGNISERS}
+            self.house = await self._stack.enter_async_context(SpeechHouse(self._decide, speech, flows))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    @asynccontextmanager
+    async def suffering(self, what: Trouble) -> AsyncIterator[SpeechHouse]:
+        """The house while this goes wrong, of which nobody in it knows."""
+        self._menu = f"{MENU} {what.name}."  # said for the first time: what was said before needs no vendor
+        async with AsyncExitStack() as stack:
+            if what.script is not None:
+                await stack.enter_async_context(self._fakes(what.script))
+            self.house.forget()
+            yield self.house
+
+    @asynccontextmanager
+    async def _fakes(self, script: VendorScript) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for vendor in VENDORS:
+                fake = vendor.fake(replace(script, heard=[HEARD] * 9))
+                fake.port = self._ports[vendor.name]
+                await stack.enter_async_context(fake)
+                self._ports[vendor.name] = fake.port
+            yield
+
+    def _decide(self, event: Event) -> Action | None:
+        match event["type"]:
+            case "session_start" if event["session"]["phone_number"] in VOICES.values():
+                return {"type": "speak", "text": self._menu}
+            case "user_speak":
+                return {"type": "speak", "text": "All right, thank you."}
+            case "assistant_speech_ended":
+                return {"type": "hangup"}
+        return None
 
 
-@pytest.mark.parametrize("what", TROUBLES, ids=lambda each: each.name)
-async def test_a_vendor_in_trouble_leaves_no_dead_air(what: Trouble) -> None:
+async def listeners(house: SpeechHouse) -> list[Caller]:
+    """Callers who hear each voice out."""
+    return await asyncio.gather(*(house.call(number, hear_out()) for number in VOICES.values()))
+
+
+async def speakers(house: SpeechHouse) -> list[Caller]:
+    """Callers who say something to each ear, and hear the answer out."""
     spoken = (prompt(PROMPT) * 32767).astype(np.int16)
     spoken = spoken[: np.flatnonzero(np.abs(spoken) > 500)[-1]]
-    async with calls(what) as (house, voices, ears):
-        listening = asyncio.gather(*(house.call(number, hear_out()) for number in voices.values()))
-        speaking = asyncio.gather(
-            *(house.call(number, Wait(500), Say(spoken, RATE), hear_out()) for number in ears.values())
+    turn_ms = spoken.size * 1000 // RATE + END_OF_TURN_MS
+    return await asyncio.gather(
+        *(
+            house.call(number, Wait(500 + at // SPEAK_AT_ONCE * turn_ms), Say(spoken, RATE), hear_out())
+            for at, number in enumerate(EARS.values())
         )
-        listeners, speakers = await listening, await speaking
-        heard = {event["session"]["phone_number"]: event["text"] for event in house.app.ledger.of("user_speak")}
+    )
 
-    of_voices = {name: longest_silence(audible(caller), 0) for name, caller in zip(voices, listeners, strict=True)}
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ward(request: pytest.FixtureRequest) -> AsyncIterator[Ward]:
+    """One house for all troubles of vendors at the same addresses."""
+    async with Ward(request.param) as ward:
+        yield ward
+
+
+@pytest.mark.parametrize(
+    ("ward", "what"),
+    [pytest.param(each.url, each, id=each.name) for each in TROUBLES],
+    indirect=["ward"],
+    scope="module",
+)
+async def test_a_vendor_in_trouble_leaves_no_dead_air(ward: Ward, what: Trouble) -> None:
+    async with ward.suffering(what) as house:
+        heard_voices, spoke_to_ears = await asyncio.gather(listeners(house), speakers(house))
+        words = {event["session"]["phone_number"]: event["text"] for event in house.app.ledger.of("user_speak")}
+
+    of_voices = {name: longest_silence(audible(caller), 0) for name, caller in zip(VOICES, heard_voices, strict=True)}
     of_ears = {
         name: longest_silence(audible(caller), caller.said[0].end_ms) - END_OF_TURN_MS
-        for name, caller in zip(ears, speakers, strict=True)
+        for name, caller in zip(EARS, spoke_to_ears, strict=True)
     }
     for kind, silences in (("voice", of_voices), ("ear", of_ears)):
         print(f"\n| {kind} | {what.name} | {' | '.join(f'{name} {ms}' for name, ms in silences.items())} |")
-    for caller in listeners:
+    for caller in heard_voices:
         said_ms = sum(span.end_ms - span.start_ms for span in audible(caller))
         assert said_ms > len(MENU) * 40, "not all was said"
-    assert all(heard.get(number) for number in ears.values()), heard
+    assert all(words.get(number) for number in EARS.values()), words
     if what.name == "none":
-        assert {heard[number] for number in ears.values()} == {HEARD}
-    assert all(audible(caller) for caller in speakers)
+        assert {words[number] for number in EARS.values()} == {HEARD}
+    assert all(audible(caller) for caller in spoke_to_ears)
     assert max(*of_voices.values(), *of_ears.values()) <= UNPLANNED_AT_MOST_MS
