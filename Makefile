@@ -12,6 +12,9 @@ PEERS_WORKERS ?= 4
 BENCHES := media_clock media_stream scanners sip_loss import_time sdk language_model speech_connectors word_errors load beside
 CODE := src tests examples bench .ci/check_links.py .ci/assistant_pages.py .ci/site_pages.py
 
+# Tests and benchmarks start hundreds of processes: none should compile what another one has compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
 demo: $(VENV)/.installed
 	$(BIN)/offhook demo
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from offhook.errors import SettingsInvalid
+from offhook.service.setting_section import meanings
 from offhook.service.settings import Settings
 
 Place: TypeAlias = tuple[str | int, ...]
@@ -187,8 +188,8 @@ def _range(place: Place) -> str:
 
 
 def _about(place: Place) -> str:
-    field = _field_at(place)
-    return f"It means: {' '.join(field.description.split())}" if field is not None and field.description else ""
+    meaning = _walked(place)[2]
+    return f"It means: {meaning}" if meaning else ""
 
 
 def _field_at(place: Place) -> Any:
@@ -199,22 +200,23 @@ def _known_beside(place: Place) -> list[str]:
     return list(keys_of(_walked(place[:-1])[0]))
 
 
-def _walked(place: Place) -> tuple[type[BaseModel], Any]:
-    """The section that this place leads to, and the last key on the way. A section that the operator names
-    (`speech.openai.mine`) is what its dict holds."""
+def _walked(place: Place) -> tuple[type[BaseModel], Any, str]:
+    """The section that this place leads to, the last field on the way, and what that one means. A section that the
+    operator names (`speech.openai.mine`) is what its dict holds."""
     model: type[BaseModel] = Settings
     field: Any = None
+    meaning = ""
     names_follow = False
     for step in place:
         if isinstance(step, int) or names_follow:
             names_follow = False
             continue
-        field = keys_of(model).get(step)
+        field, meaning = keys_of(model).get(step), meanings(model).get(step, "")
         inner = None if field is None else _model_in(field.annotation)
         if inner is None:
             break
         model, names_follow = inner, get_origin(field.annotation) is dict
-    return model, field
+    return model, field, meaning
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

@@ -9,6 +9,7 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from offhook.service.setting_section import meanings
 from offhook.service.settings import Settings
 
 _HEAD = """# Settings
@@ -45,7 +46,7 @@ def _section(model: type[BaseModel], path: str) -> Iterator[str]:
     for name, field in _fields(model):
         inner = _model_in(field.annotation)
         if inner is None:
-            rows.append(f"| `{name}` | {_default(field)} | {_about(field)} |\n")
+            rows.append(f"| `{name}` | {_default(field)} | {_about(model, name)} |\n")
         else:
             named = ".<name>" if get_origin(field.annotation) is dict else ""
             below.append((inner, f"{path}.{name}{named}" if path else name))
@@ -98,8 +99,8 @@ def _default(field: FieldInfo) -> str:
     return f"`{value}`"
 
 
-def _about(field: FieldInfo) -> str:
-    return " ".join((field.description or "").split()).replace("|", "\\|")
+def _about(model: type[BaseModel], key: str) -> str:
+    return meanings(model).get(key, "").replace("|", "\\|")
 
 
 def main(arguments: list[str]) -> None:

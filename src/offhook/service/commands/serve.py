@@ -11,7 +11,6 @@ from offhook.service.contradictions import doubts
 from offhook.service.event_loop import run_in_loop
 from offhook.service.log_setup import set_up
 from offhook.service.node_place import NodePlace
-from offhook.service.nodes import serve_nodes
 from offhook.service.refusal_record import RefusalRecord
 from offhook.service.serving import serve
 from offhook.service.settings import Settings
@@ -29,6 +28,9 @@ def run(options: ServeOptions, terminal: Terminal) -> int:
     del terminal
     settings = load(options.config)
     if options.nodes > 1 and options.node is None:
+        # The parent of several nodes alone needs it, and a web server of its own with it.
+        from offhook.service.nodes import serve_nodes
+
         set_up(settings.logging)
         _say_doubts(settings)
         run_in_loop(serve_nodes(settings, options.config, options.nodes, kamailio=options.kamailio))
