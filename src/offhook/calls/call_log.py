@@ -14,6 +14,7 @@ masked orders, and the log is the same whatever was pressed.
 """
 
 import json
+import os
 import queue
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,7 +41,7 @@ MASKED: Final[Json] = {"masked": True}
 GATHERED_FOR_SECONDS: Final = 1.0
 """How long lines wait for others before files are written."""
 _ANY_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-Lines: TypeAlias = "queue.SimpleQueue[tuple[Path, str] | threading.Event | None]"
+Lines: TypeAlias = "queue.SimpleQueue[tuple[str, str] | threading.Event | None]"
 
 
 class LogSink(Protocol):
@@ -90,7 +91,7 @@ class LogWriter:
         self._thread.start()
 
     def open(self, session_id: str) -> LogSink:
-        return _FileSink(self._folder / f"{session_id}.jsonl", self._lines)
+        return _FileSink(str(self._folder / f"{session_id}.jsonl"), self._lines)
 
     def settle(self) -> None:
         """Wait until all that was written so far is in its file."""
@@ -110,7 +111,7 @@ class LogWriter:
             first = self._lines.get()
             self._hurry.wait(GATHERED_FOR_SECONDS)
             self._hurry.clear()
-            held: dict[Path, list[str]] = {}
+            held: dict[str, list[str]] = {}
             waiting: list[threading.Event] = []
             is_last = False
             for item in (first, *self._there()):
@@ -128,25 +129,30 @@ class LogWriter:
             if is_last:
                 return
 
-    def _there(self) -> Iterator[tuple[Path, str] | threading.Event | None]:
+    def _there(self) -> Iterator[tuple[str, str] | threading.Event | None]:
         while True:
             try:
                 yield self._lines.get_nowait()
             except queue.Empty:
                 return
 
-    def _append(self, path: Path, lines: list[str]) -> None:
+    def _append(self, path: str, lines: list[str]) -> None:
         # A text may hold half of a surrogate pair, which is no UTF-8: it stands escaped, as JSON has it.
         data = ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
         try:
-            with path.open("ab") as file:
-                file.write(data)
+            # Without a file object, which would hold the interpreter for most of the time that all this takes.
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                while data:
+                    data = data[os.write(descriptor, data) :]
+            finally:
+                os.close(descriptor)
         except OSError:
             self.failures += 1
 
 
 class _FileSink:
-    def __init__(self, path: Path, lines: Lines) -> None:
+    def __init__(self, path: str, lines: Lines) -> None:
         self._path: Final = path
         self._lines: Final = lines
 

@@ -8,7 +8,7 @@ import asyncio
 import resource
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
@@ -315,7 +315,7 @@ class ProcessMediaLink(MediaRows):
         """A report of the process; ticks that were made here meanwhile are not taken back."""
         self.late_ticks += report.late_ms > LATE_MS
         tick = self._tick = max(self._tick, report.tick)
-        return replace(report, tick=tick, facts=self.take(tick, report.facts))
+        return Report(tick, self.take(tick, report.facts), report.late_ms, report.busy_ms)
 
     def _from_the_clock(self) -> Report:
         assert self._hello is not None

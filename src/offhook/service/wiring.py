@@ -5,7 +5,7 @@ how long.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -117,12 +117,13 @@ async def open_house(
         logs, keeper = open_logs(settings.storage.call_logs, settings.storage.keep_days, stack)
         heart = Heartbeat(link) if by_hand is None else by_hand.heart
         routes = DialPlan(settings, lambda: heart.ms / 1000)
+        ears_known = transcribers_known(settings.speech)
         flows = {
             flow.id: _flow(
                 flow,
                 settings.speech,
                 engines=engines,
-                open_app=partial(_open_app, flow, settings.speech, client) if by_hand is None else by_hand.open_app,
+                open_app=partial(_open_app, flow, ears_known, client) if by_hand is None else by_hand.open_app,
                 prompts=prompts,
             )
             for flow in settings.flows
@@ -299,14 +300,13 @@ def _flow(flow: FlowSettings, speech: Speech, *, engines: Engines, open_app: Ope
 
 def _open_app(
     flow: FlowSettings,
-    speech: Speech,
+    transcribers: Collection[str],
     client: aiohttp.ClientSession,
     session_id: str,
     url: str | None,
     tasks: asyncio.TaskGroup,
 ) -> AppLink:
     address = url or flow.app
-    transcribers = transcribers_known(speech)
     if address.startswith(("ws://", "wss://")):
         return WebSocketLink(
             address,
