@@ -34,6 +34,7 @@ sys.path[:1] = [str(ROOT), str(ROOT / "src")]
 
 from bench.beside.baresip import measure_baresip  # noqa: E402
 from bench.beside.levels import Level, following, level_of, most  # noqa: E402
+from bench.beside.media_alone import measure_media_alone  # noqa: E402
 from bench.beside.peers import (  # noqa: E402
     CALLED,
     HERE,
@@ -51,6 +52,7 @@ from bench.beside.results import line_of, table, write  # noqa: E402
 from bench.beside.stream_callers import Plan  # noqa: E402
 from bench.load.talking_app import ANSWERS, GREETING  # noqa: E402
 from bench.load.vendor_pace import FINAL_WORDS_MS, FIRST_AUDIO_MS  # noqa: E402
+from bench.media_clock import Result  # noqa: E402
 
 SOUNDS: Final = Path("/usr/share/asterisk/sounds/en")
 PROMPTS: Final = ("cannot-complete-as-dialed", "conf-getpin", "conf-placeintoconf", "vm-enter-num-to-call")
@@ -59,6 +61,7 @@ PEERS: Final[dict[str, Callable[[Path, int], AbstractContextManager[Peer]]]] = {
     "Pipecat": partial(pipecat, a_process_a_call=False),
     "Pipecat, a process a call": partial(pipecat, a_process_a_call=True),
 }
+WHAT: Final = ("offhook", "pipecat", "processes", "media", "baresip")
 FIRST: Final = {"Offhook": 100, "Pipecat": 6, "Pipecat, a process a call": 6}
 FILL_S: Final = 8
 SETTLE_S: Final = 2
@@ -164,14 +167,14 @@ def main() -> None:
     options.add_argument("--processes", type=int, default=2, help="runs of Pipecat with a process a call")
     options.add_argument("--seconds", type=float, default=8, help="how long each number of calls is watched")
     options.add_argument("--quick", action="store_true", help="3 s each, without baresip")
-    options.add_argument("--peers", nargs="+", choices=("offhook", "pipecat", "processes", "baresip"))
+    options.add_argument("--peers", nargs="+", choices=WHAT)
     options.add_argument("--offhook-first", type=int, default=FIRST["Offhook"], help="calls to begin with")
     options.add_argument("--write", action="store_true", help="put the table into bench/RESULTS.md")
     chosen = options.parse_args()
     if not SOUNDS.is_dir():
         raise SystemExit("Human speech is missing. Remedy: apt-get install asterisk-core-sounds-en-wav")
     FIRST["Offhook"] = chosen.offhook_first
-    wanted = chosen.peers or ("offhook", "pipecat", "processes", "baresip")
+    wanted = chosen.peers or WHAT
     repeats = {
         "Offhook": chosen.repeat * ("offhook" in wanted),
         "Pipecat": chosen.repeat * ("pipecat" in wanted),
@@ -179,14 +182,17 @@ def main() -> None:
     }
     seconds = 3 if chosen.quick else chosen.seconds
     runs: list[Run] = []
+    alone: list[Result] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for number in range(chosen.repeat):
             for name, times in repeats.items():
                 if number < times:
                     runs.append(run_once(name, next_first(name, runs), seconds, folder / f"{name}-{number}"))
+            if "media" in wanted:
+                alone.append(measure_media_alone(folder))
         plain = measure_baresip(folder) if "baresip" in wanted and not chosen.quick else None
-    text = table([(run.peer, run.idle_mb, run.levels) for run in runs], plain)
+    text = table([(run.peer, run.idle_mb, run.levels) for run in runs], alone, plain)
     say("\n" + text)
     if chosen.write:
         command = " ".join(["python bench/beside", *sys.argv[1:]])

@@ -11,7 +11,7 @@ import time
 import wave
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bench.beside.peers import LOAD, cpu_seconds, memory_mb, on_core
 from bench.load.caller_farm import Plan
@@ -43,8 +43,8 @@ module_app menu.so
 """
 
 
-def measure_baresip(folder: Path) -> dict[str, Any]:
-    """CPU and memory of a call, with a sentence about it."""
+def measure_baresip(folder: Path) -> str:
+    """A sentence about the CPU and memory of a call."""
     home = folder / "baresip"
     home.mkdir()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -67,7 +67,7 @@ def measure_baresip(folder: Path) -> dict[str, Any]:
             phone.wait(10)
 
 
-def _call(pid: int, port: int, home: Path) -> dict[str, Any]:
+def _call(pid: int, port: int, home: Path) -> str:
     plan = Plan(port, ["callee"], [], CALLS, 40, WATCHED_S + 2, hold_ms=HOLD_MS, full=CALLS)
     planned, result = home / "plan.json", home / "result.json"
     planned.write_text(json.dumps(asdict(plan)), encoding="utf-8")
@@ -85,9 +85,8 @@ def _call(pid: int, port: int, home: Path) -> dict[str, Any]:
     if len(report["calls"]) != CALLS:
         raise RuntimeError(f"baresip did not hold {CALLS} calls; see {home}.")
     cpu, each_mb = 100 * used / took / CALLS, memory / CALLS
-    text = (
+    return (
         f"**baresip**, the reference in C: {CALLS} plain SIP calls in PCMU, {cpu:.2f} % of a core and "
         f"{each_mb:.2f} MB a call, {idle:.0f} MB without calls, gap p99 {report['gaps_ms']['99']} ms; one run. "
         "It plays a file and drops what it hears: no detection, no app, so no media path to compare."
     )
-    return {"cpu": cpu, "memory_mb": each_mb, "text": text}

@@ -3,10 +3,11 @@
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from bench.beside.levels import Level, middle, most
 from bench.load.figures import percentile
+from bench.media_clock import Result
 from bench.results import machine, today, write_section
 from bench.results import table as markdown
 
@@ -142,7 +143,25 @@ ones would tell of its past); with a process a call, less that of the process th
 """
 
 
-def table(runs: Sequence[tuple[str, float, Sequence[Level]]], plain: dict[str, Any] | None) -> str:
+def media_alone_line(alone: Sequence[Result], runs: Sequence[PeerRun]) -> str:
+    """What the media process carries by itself, beside what the others hold."""
+    gaps, lost = middle([one.gaps["p99"] for one in alone]), sum(one.gaps["lost"] for one in alone)
+    cpu = middle([one.cpu_percent / one.calls for one in alone])
+    times: list[str] = []
+    for name in dict.fromkeys(run.peer for run in runs if run.peer != "Offhook"):
+        held = [run.held.calls for run in runs if run.peer == name and run.held is not None]
+        if held:
+            times.append(f"{alone[0].calls / statistics.median(held):.0f} times what {name} holds")
+    return (
+        f"**Offhook's media process alone** (bench/media_clock.py between these runs, {len(alone)} of it: callers who "
+        f"speak all the time, voice detection, playout over a loop; no speech engines, no app): {alone[0].calls} calls "
+        f"at {cpu} % of a core each, gap p99 {gaps} ms, {lost} packets lost: {', '.join(times) or 'nobody beside it'}."
+    )
+
+
+def table(
+    runs: Sequence[tuple[str, float, Sequence[Level]]], alone: Sequence[Result] = (), plain: str | None = None
+) -> str:
     """All that was measured, as Markdown."""
     all_runs = [PeerRun(*run) for run in runs]
     names = list(dict.fromkeys(run.peer for run in all_runs))
@@ -159,8 +178,10 @@ def table(runs: Sequence[tuple[str, float, Sequence[Level]]], plain: dict[str, A
     late = [100 * level.late_share for run in all_runs for level in run.levels]
     lines += ["", f"{tried} numbers of calls were tried, {void} were void; of the callers' beats "
               f"{statistics.median(late) if late else 0:.2f} % were late at the median."]  # fmt: skip
+    if alone:
+        lines += ["", media_alone_line(alone, all_runs)]
     if plain is not None:
-        lines += ["", plain["text"]]
+        lines += ["", plain]
     return "\n".join([*lines, "", DIFFERS, CITED])
 
 
