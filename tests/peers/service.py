@@ -14,6 +14,8 @@ from offhook.service.commands.replay import against_core
 
 LogLine: TypeAlias = dict[str, Any]
 ROOT = Path(__file__).parents[2]
+ONE_DECODER = {"OFFHOOK_SPEECH__RECOGNISER_TURNS": "1"}
+"""One caller of a test speaks at a time: each decoder is half a second of a core, loaded beside the test."""
 
 SETTINGS = """
 [http]
@@ -116,6 +118,7 @@ class Service:
             *self._arguments,
             stderr=asyncio.subprocess.PIPE,
             cwd=ROOT,
+            env=ONE_DECODER | os.environ,
         )
         self._reader = asyncio.ensure_future(self._read())
         ready = await self.until("ready", seconds=30, where=lambda line: "node" not in line)

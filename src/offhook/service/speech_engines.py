@@ -71,7 +71,7 @@ def made_ears(speech: Speech, client: aiohttp.ClientSession) -> list[Transcriber
     """The ears that these settings give, not started: those of `speech.transcribers`. `client` is for vendors."""
     scripted = speech.scripted
     ears: list[Transcriber] = [
-        PocketsphinxTranscriber(PocketsphinxSettings(workers=speech.recogniser_workers)),
+        PocketsphinxTranscriber(PocketsphinxSettings(speech.recogniser_workers, speech.recogniser_turns)),
         ScriptedTranscriber(ScriptedEarSettings(scripted.script, scripted.word_every_ms, scripted.final_words_ms)),
     ]
     for name, of in speech.openai.items():
@@ -162,7 +162,6 @@ async def start_engines(
     """Start every engine, or with `words` the scripted ones alone, until `stack` ends; one that fails is left out and
     said so. Raises its OffhookError when a flow needs just that one."""
     speech = settings.speech
-    failures: dict[str, OffhookError] = {}
     tasks = EngineTasks()
     await tasks.start()
     stack.push_async_callback(tasks.stop)
@@ -172,8 +171,15 @@ async def start_engines(
     if words is not None:
         all_voices = [ScriptedSynthesizer(ScriptedVoiceSettings(ms_per_character=AS_FAST_AS_PEOPLE_MS))]
         all_ears = [ScriptedTranscriber(ScriptedEarSettings(words))]
-    voices = {voice.name: voice for voice in all_voices if await _started(voice, stack, failures)}
-    ears = {ear.name: ear for ear in all_ears if await _started(ear, stack, failures)}
+    # Each waits for its process and its model: all of them at once.
+    async with asyncio.TaskGroup() as starting:
+        starts = {
+            engine: starting.create_task(_start(engine, stack), name=f"start of {engine.name}")
+            for engine in (*all_voices, *all_ears)
+        }
+    voices = {voice.name: voice for voice in all_voices if starts[voice].result() is None}
+    ears = {ear.name: ear for ear in all_ears if starts[ear].result() is None}
+    failures = {engine.name: why for engine, start in starts.items() if (why := start.result()) is not None}
     for flow in settings.flows:
         listening = [engine_named(speech, name, speech.transcribers) for name in _ears_of(flow)]
         if all(name in failures for name in listening):
@@ -205,14 +211,14 @@ def _open_cache(speech: Speech, tasks: EngineTasks) -> tuple[SpeechCache, Greeti
     return SpeechCache(speech.cache_mb << 20, beneath=Shelving(shelf, tasks, settings)), greetings
 
 
-async def _started(engine: Synthesizer | Transcriber, stack: AsyncExitStack, failures: dict[str, OffhookError]) -> bool:
+async def _start(engine: Synthesizer | Transcriber, stack: AsyncExitStack) -> OffhookError | None:
+    """Start it, until `stack` ends; why it did not start."""
     try:
         await engine.start()
     except OffhookError as error:
-        failures[engine.name] = error
-        return False
+        return error
     stack.push_async_callback(engine.stop)
-    return True
+    return None
 
 
 def _order(flow: Flow) -> list[str]:

@@ -230,6 +230,9 @@ class Speech(Section):
 
     recogniser_workers: int = Field(default=1, ge=1, le=64)
     """Processes of the embedded recogniser. One takes about one core while somebody speaks."""
+    recogniser_turns: int = Field(default=3, ge=1, le=64)
+    """How many callers each of them follows at the same time; who comes then waits, and his words come late. Each takes
+    90 MB, and half a second of a core to load while nobody speaks."""
     cache_mb: int = limit(64, metric="offhook_speech_cache_bytes", ge=0, le=4096)
     """Memory for speech that was made before and is said again at once: 24 s of the embedded voice a megabyte. What
     was not said for the longest time makes room."""
