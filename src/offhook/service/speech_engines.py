@@ -171,11 +171,11 @@ async def start_engines(
     if words is not None:
         all_voices = [ScriptedSynthesizer(ScriptedVoiceSettings(ms_per_character=AS_FAST_AS_PEOPLE_MS))]
         all_ears = [ScriptedTranscriber(ScriptedEarSettings(words))]
+    engines: list[Synthesizer | Transcriber] = [*all_voices, *all_ears]
     # Each waits for its process and its model: all of them at once.
     async with asyncio.TaskGroup() as starting:
         starts = {
-            engine: starting.create_task(_start(engine, stack), name=f"start of {engine.name}")
-            for engine in (*all_voices, *all_ears)
+            engine: starting.create_task(_start(engine, stack), name=f"start of {engine.name}") for engine in engines
         }
     voices = {voice.name: voice for voice in all_voices if starts[voice].result() is None}
     ears = {ear.name: ear for ear in all_ears if starts[ear].result() is None}
