@@ -74,6 +74,16 @@ def test_a_flow_without_numbers_fails() -> None:
     assert "support" in found["flows"].said
 
 
+def test_a_language_that_the_last_ear_does_not_know_is_a_hint() -> None:
+    def hints(language: str) -> list[str]:
+        more = f'numbers = ["*"]\nspeech.language = "{language}"'
+        found = check.here(settings(flow("http://127.0.0.1:9/", more)), bind=False)
+        return [finding.what for finding in found if finding.is_hint]
+
+    assert hints("de-DE") == ["flow[support].speech.language"]
+    assert hints("en-GB") == []
+
+
 def test_a_taken_port_fails() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

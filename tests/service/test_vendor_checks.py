@@ -47,12 +47,56 @@ async def test_a_wrong_key_is_said_with_the_setting_and_never_shown() -> None:
     assert wrong not in str(answers)
 
 
-async def test_when_no_vendor_is_there_the_machine_may_be_offline() -> None:
-    server = {"url": f"{NOBODY}/v1", "ear_model": "whisper-1"}
-    answers = await ask_vendors(settings(**deepgram(NOBODY), openai={"own": server}).speech)
+async def remedies(**speech: Any) -> dict[str, str]:
+    answers = await ask_vendors(settings(**speech).speech)
+    return {each.name: each.remedy for each in answers if each.remedy is not None}
 
-    assert len(answers) == 3
-    assert {each.remedy for each in answers} == {OFFLINE}
+
+async def test_when_no_vendor_is_there_the_machine_may_be_offline() -> None:
+    far = {"url": "https://asr.vendor.invalid/v1", "ear_model": "whisper-1"}
+    near = {"url": f"{NOBODY}/v1", "voice_model": "kokoro"}
+    found = await remedies(**deepgram("https://deepgram.invalid"), openai={"far": far, "near": near})
+
+    assert (found["far"], found["deepgram"]) == (OFFLINE, OFFLINE)
+    assert "speech.openai.near.url" in found["near"]
+
+
+async def test_one_vendor_alone_is_no_sign_of_being_offline_however_many_hosts_it_has() -> None:
+    found = await remedies(azure={"key": KEY, "region": "noregion.invalid".replace(".", "")})
+
+    assert found.keys() == {"azure"}
+    assert "speech.azure.region" in found["azure"]
+
+
+async def test_a_server_of_ones_own_that_is_not_there_is_asked_about_by_its_setting() -> None:
+    found = await remedies(openai={"kokoro": {"url": f"{NOBODY}/v1", "voice_model": "kokoro"}})
+
+    assert found == {"kokoro": "Does the server run, and is speech.openai.kokoro.url right, its port too?"}
+
+
+async def test_vendors_that_answer_500_were_reached() -> None:
+    async with FakeDeepgram(VendorScript(fault=Fault.UNAVAILABLE)) as fake:
+        found = await remedies(**deepgram(fake.url))
+
+    assert "It was reached" in found["deepgram"]
+
+
+async def test_tls_where_none_is_spoken_is_asked_about() -> None:
+    async with FakeOpenAi() as fake:
+        url = fake.url.replace("http://", "https://") + "/v1"
+        found = await remedies(openai={"own": {"url": url, "ear_model": "whisper-1"}})
+
+    assert found == {"own": "What is there speaks no TLS: is it http:// in speech.openai.own.url?"}
+
+
+async def test_a_forgotten_end_of_an_address_is_a_hint() -> None:
+    async with FakeOpenAi() as fake:
+        speech = settings(openai={"own": {"url": fake.url, "key": KEY, "ear_model": "whisper-1"}})
+        hint = next(each for each in await check.elsewhere(speech) if each.what == "speech.openai.own (ear)")
+
+    assert hint.is_hint
+    assert "404" in hint.said
+    assert "speech.openai.own.url right, ending in /v1" in str(hint.remedy)
 
 
 async def test_one_vendor_that_is_not_there_is_no_sign_of_being_offline() -> None:

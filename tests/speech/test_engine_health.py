@@ -115,6 +115,16 @@ def test_the_other_half_of_a_vendor_that_is_not_there_is_tried_before_all_ask_it
     assert voice.may_be_asked(0) is not doubted
 
 
+def test_a_half_that_is_doubted_and_refused_as_well_rests_no_longer_than_the_first() -> None:
+    book = HealthBook(LIMITS)
+    ear, voice = book.of("ear", "eleven_labs"), book.of("voice", "eleven_labs")
+    for half in (ear, voice):
+        half.failed("provider_refused", 0)
+
+    assert ear.may_be_asked(LIMITS.rest_ms)
+    assert voice.may_be_asked(LIMITS.rest_ms)
+
+
 def test_engines_are_the_same_by_any_spelling_and_ears_are_no_voices() -> None:
     book = HealthBook(LIMITS)
 

@@ -9,6 +9,7 @@ import pytest
 from offhook.errors import ProviderFailed
 from offhook.speech.openai_hints import PROMPT_CHARACTERS, prompt_of
 from offhook.speech.openai_server import OpenAiServer
+from offhook.speech.provider_trouble import ProviderDoubted
 from offhook.speech.transcriber import TimedWord, TranscriptionSettings, WordsHeard
 from offhook.speech.transcribers.openai import OpenAiEarSettings, OpenAiTranscriber
 from offhook.speech.vendor_client import open_vendor_client
@@ -239,9 +240,10 @@ class TestCheck:
 
         assert refused.value.code == code
 
-    async def test_a_server_without_a_list_is_taken_at_its_word(self, client: aiohttp.ClientSession) -> None:
+    async def test_a_server_without_a_list_is_doubted(self, client: aiohttp.ClientSession) -> None:
         async with FakeOpenAi(has_models=False) as fake:
-            assert "no list" in await made(fake, client).check()
+            with pytest.raises(ProviderDoubted, match="no list"):
+                await made(fake, client).check()
 
 
 def test_a_prompt_has_as_many_phrases_as_fit() -> None:

@@ -233,7 +233,18 @@ async def test_a_model_that_is_not_there_is_an_error(fake: FakeOpenAiRealtime, c
     await ear.stop()
 
     assert "gpt-none" in failed.reason
-    assert failed.code == "provider_garbled"
+    assert failed.code == "provider_refused"
+
+
+async def test_the_check_tells_the_session_and_says_what_the_server_has_against_it(
+    fake: FakeOpenAiRealtime, client: aiohttp.ClientSession
+) -> None:
+    server = OpenAiServer("live", f"{fake.url}/v1", KEY)
+
+    with pytest.raises(ProviderFailed, match=r"model_not_found.*gpt-none.*speech\.openai\.live\.ear_model") as refused:
+        await OpenAiRealtimeTranscriber(OpenAiRealtimeSettings(server, "gpt-none"), client).check()
+
+    assert refused.value.code == "provider_refused"
 
 
 async def test_the_check_opens_a_session_and_finds_the_model(ear: OpenAiRealtimeTranscriber) -> None:

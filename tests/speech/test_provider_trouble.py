@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from offhook.errors import ProviderFailed
-from offhook.speech.provider_trouble import SAID_AT_MOST, ProviderTrouble, ear_failed
+from offhook.speech.provider_trouble import SAID_AT_MOST, ProviderTrouble, ear_failed, is_public
 from offhook.speech.transcriber import EarFailed
 from offhook.speech.vendor_client import open_vendor_client
 
@@ -40,6 +40,24 @@ def test_a_status_has_a_code_and_a_remedy(status: int, code: str) -> None:
 
 def test_a_refused_key_names_the_setting() -> None:
     assert "speech.example.key" in TROUBLE.status(401).remedy
+
+
+def test_a_wrong_model_and_a_wrong_address_are_asked_about_by_their_settings() -> None:
+    trouble = ProviderTrouble("Example", "speech.example", address="region", models=("model", "voice"))
+
+    for status in (400, 404):
+        told = trouble.status(status).remedy
+        assert "speech.example.model and speech.example.voice" in told
+        assert "speech.example.region" in told
+
+
+@pytest.mark.parametrize(
+    ("host", "public"),
+    [("api.example.com", True), ("8.8.8.8", True), ("127.0.0.1", False), ("10.0.0.7", False), ("::1", False)]
+    + [(name, False) for name in ("localhost", "asr", "asr.local", "asr.internal")],
+)
+def test_which_hosts_are_on_the_internet(host: str, public: bool) -> None:
+    assert is_public(host) is public
 
 
 def test_what_a_vendor_quotes_of_a_key_is_blotted_out() -> None:

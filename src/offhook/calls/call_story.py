@@ -178,7 +178,7 @@ def _of_fact(fact: Input) -> Iterator[tuple[str, str]]:
                 f"the app did not answer event {answers}: {reason}", "Look at the app's own log of that time."
             )
         case AppLost(reason):
-            yield _parted(f"the app was given up: {reason}", "Is it running, and is flow.app right? Try: offhook check")
+            yield _parted(f"the app was given up: {reason}", "Is it running, and is flow.app right?")
         case SpeechFailed(utterance, reason):
             yield _parted(f"utterance {utterance} was not played to its end: {reason}")
         case RecognitionFailed(turn, reason):

@@ -114,7 +114,11 @@ def made_voices(speech: Speech, client: aiohttp.ClientSession, cache: SpeechCach
     voices += (
         OpenAiSynthesizer(
             OpenAiVoiceSettings(
-                OpenAiServer(name, of.url, of.key), of.voice_model, of.voice, of.voices, of.sample_rate
+                OpenAiServer(name, of.url, of.key, ("voice_model", "voice")),
+                of.voice_model,
+                of.voice,
+                of.voices,
+                of.sample_rate,
             ),
             client,
         )
@@ -181,7 +185,7 @@ async def start_engines(
     ears = {ear.name: ear for ear in all_ears if starts[ear].result() is None}
     failures = {engine.name: why for engine, start in starts.items() if (why := start.result()) is not None}
     for flow in settings.flows:
-        listening = [engine_named(speech, name, speech.transcribers) for name in _ears_of(flow)]
+        listening = [engine_named(speech, name, speech.transcribers) for name in ears_of(flow)]
         if all(name in failures for name in listening):
             raise failures[str(listening[-1])]
         order = [engine_named(speech, name, speech.synthesizers) for name in _order(flow)]
@@ -227,7 +231,7 @@ def _order(flow: Flow) -> list[str]:
     return order if EMBEDDED_VOICE in {same_name(name) for name in order} else [*order, EMBEDDED_VOICE]
 
 
-def _ears_of(flow: Flow) -> list[str]:
+def ears_of(flow: Flow) -> list[str]:
     """The flow's ears; the embedded one ends every chain, but for one that cannot fail."""
     order = list(flow.speech.transcriber)
     return order if {same_name(name) for name in order} & {EMBEDDED_EAR, SCRIPTED} else [*order, EMBEDDED_EAR]
@@ -263,7 +267,7 @@ class EarsOfFlow:
     def __init__(self, flow: Flow, speech: Speech, engines: Engines) -> None:
         self._speech: Final = speech
         self._engines: Final = engines
-        self._order: Final = _ears_of(flow)
+        self._order: Final = ears_of(flow)
         self._chains: Final[dict[str | None, Transcriber]] = {}
 
     def named(self, provider: str | None) -> Transcriber:

@@ -3,7 +3,7 @@ the service once it has started, which works with or without them."""
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -12,7 +12,7 @@ from offhook.errors import OffhookError
 from offhook.service.speech_engines import Engines, made_ears, made_voices
 from offhook.service.speech_settings import Speech
 from offhook.speech.engine_health import Kind
-from offhook.speech.provider_trouble import TroubleCode
+from offhook.speech.provider_trouble import HostNotReached, ProviderDoubted, TroubleCode, is_public
 from offhook.speech.speech_cache import CachedSynthesizer, SpeechCache
 from offhook.speech.speech_clock import now_ms
 from offhook.speech.synthesizer import Synthesizer
@@ -28,13 +28,15 @@ OFFLINE: Final = "No vendor can be reached: is this machine offline, or a firewa
 
 @dataclass(frozen=True, slots=True)
 class VendorAnswer:
-    """What came of asking one engine; `code` and `remedy` only when something is wrong."""
+    """What came of asking one engine; `code` and `remedy` only when something is wrong, `remedy` alone when something
+    may be. `host`: the one that could not be reached."""
 
     kind: Kind
     name: str
     said: str
     code: str | None = None
     remedy: str | None = None
+    host: str | None = None
 
 
 async def ask_vendors(speech: Speech) -> list[VendorAnswer]:
@@ -68,9 +70,11 @@ async def _ask(engines: Iterable[Transcriber | Synthesizer]) -> list[VendorAnswe
     async with asyncio.TaskGroup() as tasks:
         asked = [tasks.create_task(_answer(kind, name, vendor)) for kind, name, vendor in _vendors(engines)]
     answers = [task.result() for task in asked]
-    if not all(answer.code == TroubleCode.UNREACHABLE for answer in answers):
+    public = [answer for answer in answers if answer.host is not None and is_public(answer.host)]
+    several = len({answer.name for answer in public}) > 1 and len({answer.host for answer in public}) > 1
+    if not several or any(answer.host is None for answer in answers):
         return answers
-    return [VendorAnswer(each.kind, each.name, each.said, each.code, OFFLINE) for each in answers]
+    return [replace(answer, remedy=OFFLINE) if answer in public else answer for answer in answers]
 
 
 def _vendors(engines: Iterable[Transcriber | Synthesizer]) -> Iterable[tuple[Kind, str, VendorEngine]]:
@@ -85,6 +89,10 @@ async def _answer(kind: Kind, name: str, vendor: VendorEngine) -> VendorAnswer:
     try:
         async with asyncio.timeout(WITHIN_SECONDS):
             return VendorAnswer(kind, name, await vendor.check())
+    except ProviderDoubted as doubt:
+        return VendorAnswer(kind, name, doubt.message, remedy=doubt.remedy)
+    except HostNotReached as error:
+        return VendorAnswer(kind, name, error.message, error.code, error.remedy, error.host)
     except OffhookError as error:
         return VendorAnswer(kind, name, error.message, error.code, error.remedy)
     except TimeoutError:

@@ -6,7 +6,7 @@ github.com/microsoft/cognitive-services-speech-sdk-js, `ServiceRecognizerBase`, 
 
 import json
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Self
 from uuid import uuid4
@@ -16,7 +16,7 @@ from offhook.speech.vendor_messages import JsonObject
 from offhook.speech.vendor_socket import Message
 
 NAME: Final = "azure"
-TROUBLE: Final = ProviderTrouble("Azure", "speech.azure")
+TROUBLE: Final = ProviderTrouble("Azure", "speech.azure", models=("languages", "voice"))
 TICKS_A_SECOND: Final = 10_000_000
 """Offsets and durations are in units of 100 ns."""
 
@@ -28,11 +28,23 @@ _CONFIG: Final = {"context": {"system": {"name": "Offhook", "lang": "Python"}}}
 @dataclass(frozen=True, slots=True)
 class AzurePlaces:
     """The service's addresses, http(s); an empty one is not there. `ear` hears `universal/v2` or, in a container, the
-    path of one language; `voices` lists the voices."""
+    path of one language; `voices` lists the voices. `ear_setting` and `voice_setting` say where they are."""
 
     ear: str = ""
     voice: str = ""
     voices: str = ""
+    ear_setting: str = "url"
+    voice_setting: str = "url"
+
+    @property
+    def ear_trouble(self) -> ProviderTrouble:
+        """What can go wrong with the ear there."""
+        return replace(TROUBLE, address=self.ear_setting, models=("languages",))
+
+    @property
+    def voice_trouble(self) -> ProviderTrouble:
+        """What can go wrong with the voice there."""
+        return replace(TROUBLE, address=self.voice_setting, models=("voice",))
 
     @classmethod
     def of_region(cls, region: str) -> Self:
@@ -41,7 +53,7 @@ class AzurePlaces:
         cloud = "azure.cn" if name.startswith("china") else "azure.us" if name.startswith("usgov") else "microsoft.com"
         voice = f"https://{name}.tts.speech.{cloud}/cognitiveservices"
         ear = f"https://{name}.stt.speech.{cloud}/speech/universal/v2"
-        return cls(ear, f"{voice}/websocket/v1", f"{voice}/voices/list")
+        return cls(ear, f"{voice}/websocket/v1", f"{voice}/voices/list", "region", "region")
 
     @classmethod
     def of_resource(cls, url: str) -> Self:
@@ -55,7 +67,8 @@ class AzurePlaces:
         """Containers of the service on one's own machines, which hear and speak at addresses of their own."""
         ear = f"{ear_url.rstrip('/')}/speech/recognition/conversation/cognitiveservices/v1" if ear_url else ""
         voice = f"{voice_url.rstrip('/')}/cognitiveservices" if voice_url else ""
-        return cls(ear, f"{voice}/websocket/v1" if voice else "", f"{voice}/voices/list" if voice else "")
+        voices = f"{voice}/voices/list" if voice else ""
+        return cls(ear, f"{voice}/websocket/v1" if voice else "", voices, "transcriber_url", "synthesizer_url")
 
 
 def headers(key: str) -> dict[str, str]:

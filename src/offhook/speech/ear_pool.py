@@ -34,7 +34,7 @@ class EarProgram:
         """A failure of this engine."""
         return ProviderFailed(
             f"{self.named[0].upper()}{self.named[1:]} {what}.",
-            remedy="Try: offhook check. Another engine is one setting away: [flow.speech] transcriber.",
+            remedy="Another engine is one setting away: [flow.speech] transcriber.",
         )
 
 

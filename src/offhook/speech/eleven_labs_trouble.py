@@ -6,7 +6,7 @@ from typing import Final
 from offhook.errors import ProviderFailed
 from offhook.speech.provider_trouble import ProviderTrouble, TroubleCode
 
-TROUBLE: Final = ProviderTrouble("ElevenLabs", "speech.eleven_labs")
+TROUBLE: Final = ProviderTrouble("ElevenLabs", "speech.eleven_labs", models=("model", "voice_model", "voice"))
 
 
 def _set_of(names: str) -> frozenset[str]:

@@ -79,6 +79,7 @@ class EngineHealth:
         self._breaker = Breaker.CLOSED
         self._in_a_row = 0
         self._rest_ms = limits.rest_ms
+        self._has_rested = False  # since it worked; one that is only doubted has not
         self._rests_until = 0
         self._tried_at: int | None = None
         self.sibling: EngineHealth | None = None
@@ -116,6 +117,7 @@ class EngineHealth:
         self._breaker = Breaker.CLOSED
         self._in_a_row = 0
         self._rest_ms = self._limits.rest_ms
+        self._has_rested = False
         self._tried_at = None
 
     def failed(self, code: str, now: int) -> None:
@@ -124,7 +126,8 @@ class EngineHealth:
         self.tally.errors[code] += 1
         self._in_a_row += 1
         if self._breaker is Breaker.HALF_OPEN:
-            self._rest_ms = min(2 * self._rest_ms, self._limits.longest_rest_ms)
+            if self._has_rested:
+                self._rest_ms = min(2 * self._rest_ms, self._limits.longest_rest_ms)
             self._open(code, now)
         elif self._breaker is Breaker.CLOSED and (
             code == TroubleCode.REFUSED or self._in_a_row >= self._limits.failures
@@ -137,6 +140,7 @@ class EngineHealth:
 
     def _open(self, code: str, now: int) -> None:
         self._breaker = Breaker.OPEN
+        self._has_rested = True
         self._rests_until = now + self._rest_ms
         self._tried_at = None
         self.tally.opened += 1

@@ -13,22 +13,26 @@ from offhook.speech.provider_trouble import ProviderTrouble, TroubleCode
 SILENT_SECONDS: Final = 10.0
 """An answer, or the next piece of it, that has not come by then is not waited for any longer."""
 CHECK_SECONDS: Final = 5.0
-NO_LIST: Final = frozenset({404, 405, 501})
+NO_LIST: Final = frozenset({405, 501})
+USUAL_END: Final = "/v1"
 
 
 @dataclass(frozen=True, slots=True)
 class OpenAiServer:
     """`name` is the operator's; `url` ends as OpenAI's own (`https://api.openai.com/v1`); `key` is sent where there is
-    one."""
+    one. `models`: the settings whose values it must know."""
 
     name: str
     url: str
     key: str | None = field(default=None, repr=False)
+    models: tuple[str, ...] = ("ear_model",)
 
     @property
     def trouble(self) -> ProviderTrouble:
         """What can go wrong with it."""
-        return ProviderTrouble(f"The server '{self.name}'", f"speech.openai.{self.name}")
+        ending = "" if self.url.rstrip("/").endswith(USUAL_END) else USUAL_END
+        place = f"speech.openai.{self.name}"
+        return ProviderTrouble(f"The server '{self.name}'", place, models=self.models, ending=ending)
 
     @asynccontextmanager
     async def asked(
@@ -46,14 +50,17 @@ class OpenAiServer:
             raise trouble.exception(error) from error
 
     async def check(self, client: aiohttp.ClientSession, model: str) -> str:
-        """Whether address, key and model are right, by its list of models; a server without a list is taken at its
-        word. Raises ProviderFailed."""
+        """Whether address, key and model are right, by its list of models. Raises ProviderFailed; ProviderDoubted where
+        nothing is found at the list's address, which a wrong address and a server without a list have in common."""
         trouble = self.trouble
         try:
             async with (
                 asyncio.timeout(CHECK_SECONDS),
                 client.get(f"{self.url}/models", headers=self._headers, allow_redirects=False) as answer,
             ):
+                if answer.status == 404:
+                    what = f"answers 404 to {self.url}/models: it has no list to find the model {model} in"
+                    raise trouble.doubted(what, "Is {address} right{ending}? A server that has no list works without.")
                 if answer.status in NO_LIST:
                     return f"{self.url} answers; it has no list to find the model {model} in"
                 if answer.status != 200:
@@ -67,7 +74,9 @@ class OpenAiServer:
             raise trouble.garbled(str(error)) from error
         if model not in listed:
             some = ", ".join(sorted(listed)[:10])
-            raise trouble.of(TroubleCode.GARBLED, f"has no model {model}", f"it has {some}" if some else "")
+            remedy = "Set {models} to a model of this server."
+            said = f"it has {some}" if some else ""
+            raise trouble.of(TroubleCode.GARBLED, f"has no model {model}", said, remedy=remedy)
         return f"{self.url} answers and has the model {model}"
 
     @property

@@ -5,6 +5,7 @@ import re
 import ssl
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Final
 
 import aiohttp
@@ -31,34 +32,73 @@ class TroubleCode(StrEnum):
 
 
 _REMEDY: Final = {
-    TroubleCode.REFUSED: "Set {place}.key to a key that is valid there; try: offhook check",
+    TroubleCode.REFUSED: "Set {place}.key to a key that is valid there.",
     TroubleCode.LIMITED: "Raise the limit or the quota of the account; the flow's next engine works meanwhile.",
-    TroubleCode.UNREACHABLE: "Is {place}.url right, and may this machine connect to it? Try: offhook check",
+    TroubleCode.UNREACHABLE: "Is {address} right, and may this machine connect to it?",
     TroubleCode.CLOSED: "See the vendor's own status; the flow's next engine works meanwhile.",
-    TroubleCode.GARBLED: "Is {place}.url the address of such a service, and are model and voice names of it?",
+    TroubleCode.GARBLED: "Does it know what is set in {models}? And is {address} the address of such a service?",
     TroubleCode.SILENT: "See the vendor's own status; the flow's next engine works meanwhile.",
 }
+_OUT_OF_ORDER: Final = "It was reached, and is out of order: see its own status or log; the flow's next engine works."
+_NOT_FOUND: Final = "Is {address} right{ending}, and does it know what is set in {models}?"
+_OWN_SERVER: Final = "Does the server run, and is {address} right, its port too?"
+_NO_TLS: Final = "What is there speaks no TLS: is it http:// in {address}?"
+_NO_MODEL: Final = "Set {models} to what it knows, and may be used with this key."
+# What OpenSSL calls an answer that is no TLS.
+_PLAIN: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"})
+_OWN_NAMES: Final = (".local", ".localhost", ".internal", ".lan", ".home.arpa")
+
+
+class HostNotReached(ProviderFailed):
+    """There is no connection to this host, or no such host."""
+
+    def __init__(self, message: str, *, remedy: str, host: str) -> None:
+        super().__init__(message, remedy=remedy, code=TroubleCode.UNREACHABLE.value)
+        self.host = host
+
+
+class ProviderDoubted(ProviderFailed):
+    """The answer to a check tells neither that it works nor that it does not."""
+
+
+def is_public(host: str) -> bool:
+    """Whether a machine without the internet could not reach it."""
+    try:
+        return ip_address(host).is_global
+    except ValueError:
+        return "." in host.rstrip(".") and not host.rstrip(".").endswith(_OWN_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderTrouble:
-    """One vendor's troubles. `vendor` is what people call it; `place` is its section, such as `speech.deepgram`.
+    """One vendor's troubles. `vendor` is what people call it; `place` is its section, such as `speech.deepgram`; in it
+    `address` is the setting that says where it is, with this `ending` if any, and `models` those of what it must know.
 
     `said` is what the vendor said: one line of it is in the message, without anything that looks like a key.
     """
 
     vendor: str
     place: str
+    address: str = "url"
+    models: tuple[str, ...] = ("model",)
+    ending: str = ""
 
-    def of(self, code: TroubleCode, what: str, said: str = "") -> ProviderFailed:
-        """The vendor's name, then `what`: "closed the socket"."""
-        quoted = said_by(said)
+    def of(self, code: TroubleCode, what: str, said: str = "", *, remedy: str = "") -> ProviderFailed:
+        """The vendor's name, then `what`: "closed the socket". `remedy`: another one than that of the code."""
         return ProviderFailed(
-            f"{self.vendor} {what}{f': {quoted}' if quoted else ''}.",
-            remedy=_REMEDY[code].format(place=self.place),
+            self._message(what, said),
+            remedy=self._told(remedy or _REMEDY[code]),
             code=code.value,
             retryable=code not in {TroubleCode.REFUSED, TroubleCode.GARBLED},
         )
+
+    def no_model(self, what: str, said: str = "") -> ProviderFailed:
+        """It refuses the model: it has none such, or not for this key."""
+        return self.of(TroubleCode.REFUSED, what, said, remedy=_NO_MODEL)
+
+    def doubted(self, what: str, remedy: str) -> ProviderDoubted:
+        """It was asked, and what it answers tells little."""
+        return ProviderDoubted(self._message(what, ""), remedy=self._told(remedy))
 
     def status(self, status: int, said: str = "") -> ProviderFailed:
         """An answer that is no success."""
@@ -66,8 +106,10 @@ class ProviderTrouble:
             return self.of(TroubleCode.REFUSED, f"refused the key ({status})", said)
         if status in {402, 429}:
             return self.of(TroubleCode.LIMITED, f"takes no more ({status})", said)
-        if status >= 500 or status in {404, 408}:
-            return self.of(TroubleCode.UNREACHABLE, f"answered {status}", said)
+        if status == 404:
+            return self.of(TroubleCode.UNREACHABLE, "answered 404", said, remedy=_NOT_FOUND)
+        if status >= 500 or status == 408:
+            return self.of(TroubleCode.UNREACHABLE, f"answered {status}", said, remedy=_OUT_OF_ORDER)
         return self.of(TroubleCode.GARBLED, f"answered {status}", said)
 
     def exception(self, error: aiohttp.ClientError | OSError) -> ProviderFailed:
@@ -76,9 +118,13 @@ class ProviderTrouble:
             case aiohttp.ClientResponseError(status=status) if status:
                 return self.status(status, error.message)
             case aiohttp.ClientConnectorDNSError():
-                return self.of(TroubleCode.UNREACHABLE, f"is not known to the DNS ({error.host})")
+                return self._not_reached(error, f"is not known to the DNS ({error.host})")
+            case aiohttp.ClientSSLError():
+                reason = getattr(error, "os_error", error)
+                remedy = _NO_TLS if getattr(reason, "reason", "") in _PLAIN else ""
+                return self.of(TroubleCode.UNREACHABLE, "cannot be reached", _reason(reason), remedy=remedy)
             case aiohttp.ClientConnectorError():
-                return self.of(TroubleCode.UNREACHABLE, "cannot be reached", _reason(error.os_error))
+                return self._not_reached(error, "cannot be reached", _reason(error.os_error))
             case aiohttp.InvalidURL():
                 return self.of(TroubleCode.UNREACHABLE, "has an address that is none")
             case TimeoutError():
@@ -109,6 +155,21 @@ class ProviderTrouble:
     def silent(self, seconds: float) -> ProviderFailed:
         """Nothing came for so long."""
         return self.of(TroubleCode.SILENT, f"gave nothing within {seconds:g} s")
+
+    def _not_reached(self, error: aiohttp.ClientConnectorError, what: str, said: str = "") -> HostNotReached:
+        remedy = _REMEDY[TroubleCode.UNREACHABLE] if is_public(error.host) else _OWN_SERVER
+        return HostNotReached(self._message(what, said), remedy=self._told(remedy), host=error.host)
+
+    def _message(self, what: str, said: str) -> str:
+        quoted = said_by(said)
+        return f"{self.vendor} {what}{f': {quoted}' if quoted else ''}."
+
+    def _told(self, remedy: str) -> str:
+        """A remedy with the names of these settings."""
+        models = [f"{self.place}.{name}" for name in self.models]
+        several = " and ".join([", ".join(models[:-1]), models[-1]] if len(models) > 1 else models)
+        ending = f", ending in {self.ending}" if self.ending else ""
+        return remedy.format(place=self.place, address=f"{self.place}.{self.address}", models=several, ending=ending)
 
 
 def ear_failed(turn: int, trouble: ProviderFailed) -> EarFailed:

@@ -147,7 +147,7 @@ class SynthesizerChain:
             _log.warning("the voice %s made no sound of words, the next one is tried", engine.name)
         raise ProviderFailed(
             f"No voice could speak: {'; '.join(failures) or 'the flow has none'}.",
-            remedy="Try: offhook check. End [flow.speech] synthesizer with the embedded voice, espeak.",
+            remedy="End [flow.speech] synthesizer with the embedded voice, espeak.",
             code="no_voice",
         )
 

@@ -2,7 +2,8 @@
 open while nobody speaks, and says why it ended."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, TypeAlias
@@ -171,14 +172,22 @@ async def first_answer(
 ) -> Message:
     """What the vendor says first on a socket of its own, after `ask`: whether it takes these settings. Raises
     ProviderFailed."""
-    tasks = EngineTasks()
-    await tasks.start()
-    try:
-        socket = VendorSocket(client, address, trouble, tasks)
+    async with a_socket(client, address, trouble) as socket:
         for message in ask:
             socket.send(message)
         answer = await socket.receive(CONNECT_WITHIN_SECONDS)
         assert answer is not None, "nobody nudges"
         return answer
+
+
+@asynccontextmanager
+async def a_socket(
+    client: aiohttp.ClientSession, address: SocketAddress, trouble: ProviderTrouble
+) -> AsyncIterator[VendorSocket]:
+    """A socket of its own for as long as the block."""
+    tasks = EngineTasks()
+    await tasks.start()
+    try:
+        yield VendorSocket(client, address, trouble, tasks)
     finally:
         await tasks.stop()

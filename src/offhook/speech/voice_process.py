@@ -41,7 +41,7 @@ class VoiceProgram:
         """A failure of this engine."""
         return ProviderFailed(
             f"{self.named[0].upper()}{self.named[1:]} {what}.",
-            remedy="Try: offhook check. Another engine is one setting away: [flow.speech] synthesizer.",
+            remedy="Another engine is one setting away: [flow.speech] synthesizer.",
         )
 
 

@@ -29,6 +29,8 @@ from offhook.service.setting_types import HostPort, SipDomain
 from offhook.service.settings import Flow, Settings, Sip
 from offhook.service.settings_file import load
 from offhook.service.sip_servers import own_certificate, servers_of
+from offhook.service.speech_engines import ears_of
+from offhook.service.speech_settings import EMBEDDED_EAR
 from offhook.service.spoken_codecs import without_library
 from offhook.service.trunk_settings import Trunk
 from offhook.service.vendor_checks import ask_vendors
@@ -43,11 +45,16 @@ RENEW_BEFORE: Final = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What came of trying one thing; `remedy` only when it failed."""
+    """What came of trying one thing; `remedy` only when it failed, or, with `is_hint`, when it is worth a thought."""
 
     what: str
     said: str
     remedy: str | None = None
+    is_hint: bool = False
+
+    @property
+    def failed(self) -> bool:
+        return self.remedy is not None and not self.is_hint
 
 
 def run(options: CheckOptions, terminal: Terminal) -> int:
@@ -59,9 +66,10 @@ def run(options: CheckOptions, terminal: Terminal) -> int:
         if finding.remedy is None:
             terminal.line(f"ok    {finding.what}: {finding.said}", "green")
         else:
-            terminal.line(f"FAIL  {finding.what}: {finding.said}", "red")
+            word, colour = ("hint", "yellow") if finding.is_hint else ("FAIL", "red")
+            terminal.line(f"{word}  {finding.what}: {finding.said}", colour)
             terminal.line(f"      Remedy: {finding.remedy}")
-    failed = sum(finding.remedy is not None for finding in findings)
+    failed = sum(finding.failed for finding in findings)
     terminal.line(f"{len(findings) + 1} checks, {failed} failed.")
     return 1 if failed else 0
 
@@ -76,6 +84,7 @@ def here(settings: Settings, *, bind: bool) -> list[Finding]:
     findings += (_tried(f"trunk[{trunk.name}]", partial(_trunk, trunk)) for trunk in settings.trunks if trunk.hosts)
     for flow in settings.flows:
         findings += (_tried(f"flow[{flow.id}].{kind}", engine) for kind, engine in _engines(settings, flow))
+        findings += _foreign_to_the_last_ear(settings, flow)
     named = (settings.sip.codecs, *(trunk.codecs or () for trunk in settings.trunks))
     if any(Codec.OPUS in codecs for codecs in named):
         findings.append(_tried("sip.codecs", partial(_opus, named)))
@@ -107,7 +116,10 @@ async def elsewhere(settings: Settings) -> list[Finding]:
     findings = [task.result() for task in tries]
     sections = {place.rpartition(".")[2]: f"speech.{place}" for place, _ in settings.speech.engine_places()}
     answers = vendors.result()
-    return findings + [Finding(f"{sections[each.name]} ({each.kind})", each.said, each.remedy) for each in answers]
+    return findings + [
+        Finding(f"{sections[each.name]} ({each.kind})", each.said, each.remedy, is_hint=each.code is None)
+        for each in answers
+    ]
 
 
 def _tried(what: str, attempt: Callable[[], str]) -> Finding:
@@ -196,6 +208,16 @@ def _engine(name: str) -> str:
     if library and importlib.util.find_spec(library) is None:
         raise ExtraMissing(f"The engine '{name}'", extra=extra)
     return f"'{name}' is here"
+
+
+def _foreign_to_the_last_ear(settings: Settings, flow: Flow) -> list[Finding]:
+    language = flow.speech.language
+    last = engine_named(settings.speech, ears_of(flow)[-1], settings.speech.transcribers)
+    if language is None or language.lower().partition("-")[0] == "en" or last != EMBEDDED_EAR:
+        return []
+    said = f"callers speak {language}; the flow's last ear, the embedded one, knows English only."
+    remedy = "Name an ear of this language in flow.speech.transcriber, better two; on this machine: offhook models list"
+    return [Finding(f"flow[{flow.id}].speech.language", said, remedy, is_hint=True)]
 
 
 def _writable(folder: Path) -> str:

@@ -59,7 +59,7 @@ class AzureSynthesizer:
         self._settings = settings
         self._client = client
         self._tasks = EngineTasks()
-        self._pool = SocketPool(client, TROUBLE, self._tasks)
+        self._pool = SocketPool(client, settings.places.voice_trouble, self._tasks)
         self._known: tuple[AzureVoice, ...] = ()
         self._learning: asyncio.Task[None] | None = None
 
@@ -183,9 +183,9 @@ class AzureSynthesizer:
             ):
                 body = await answer.text(errors="replace")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise TROUBLE.exception(error) from error
+            raise self._settings.places.voice_trouble.exception(error) from error
         if answer.status != 200:
-            raise TROUBLE.status(answer.status, body)
+            raise self._settings.places.voice_trouble.status(answer.status, body)
         return listed(body)
 
 

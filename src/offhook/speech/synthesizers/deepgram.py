@@ -31,7 +31,7 @@ NAME: Final = "deepgram"
 URL: Final = "https://api.deepgram.com"
 VOICE: Final = "aura-2-thalia-en"
 RATE: Final = 16000
-TROUBLE: Final = ProviderTrouble("Deepgram", "speech.deepgram")
+TROUBLE: Final = ProviderTrouble("Deepgram", "speech.deepgram", models=("voice",))
 
 MAX_MESSAGE_CHARACTERS: Final = 2000
 MAX_FLUSHES: Final = 20

@@ -109,7 +109,10 @@ class OpenAiSynthesizer:
         piece.task = self._tasks.run(self._fetch(text, voice, piece), "speech")
         if piece.task is None:
             piece.inbox.put_nowait(
-                ProviderFailed(f"The voice '{self.name}' is not started.", remedy="Try: offhook check")
+                ProviderFailed(
+                    f"The voice '{self.name}' is not started.",
+                    remedy="Start it before.",
+                )
             )
         return piece
 

@@ -55,7 +55,7 @@ class AzureTranscriber:
     def __init__(self, settings: AzureEarSettings, client: aiohttp.ClientSession) -> None:
         self._settings = settings
         self._client = client
-        self._ears = SocketEars(client, TROUBLE)
+        self._ears = SocketEars(client, settings.places.ear_trouble)
 
     async def start(self) -> None:
         """See `Transcriber`."""
@@ -73,7 +73,8 @@ class AzureTranscriber:
         """See `VendorEngine`: opens a request without audio and waits for its beginning."""
         ear = _Ear(self._settings, TranscriptionSettings(rate=_CHECK_RATE))
         asking = ear.begin(0, 0)
-        await first_answer(self._client, ear.address, TROUBLE, *asking.open(), *asking.finish())
+        trouble = self._settings.places.ear_trouble
+        await first_answer(self._client, ear.address, trouble, *asking.open(), *asking.finish())
         return "key accepted"
 
 

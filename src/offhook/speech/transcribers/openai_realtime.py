@@ -23,16 +23,19 @@ from offhook.speech.provider_trouble import ProviderTrouble, TroubleCode
 from offhook.speech.socket_ear import SocketEars, SocketEarStream
 from offhook.speech.transcriber import Samples, TranscriptionSettings, WordsHeard
 from offhook.speech.vendor_messages import JsonObject, json_object, well_formed
-from offhook.speech.vendor_socket import Message, SocketAddress, first_answer
+from offhook.speech.vendor_socket import CONNECT_WITHIN_SECONDS, Message, SocketAddress, VendorSocket, a_socket
 
 RATE: Final = 24000
 SHORTEST_MS: Final = 100
 """A commit of less is refused; a shorter turn is made longer with silence."""
 OPENAI: Final = "api.openai.com"
 _TRANSCRIPTION: Final = "conversation.item.input_audio_transcription"
+TAKEN_WITHIN_SECONDS: Final = 1.5
+_NO_MODEL: Final = ("model_not_found", "model_not_supported", "unsupported_model", "invalid_model")
 _CODES: Final = {
     "invalid_api_key": TroubleCode.REFUSED,
     "authentication_error": TroubleCode.REFUSED,
+    "permission_error": TroubleCode.REFUSED,
     "insufficient_quota": TroubleCode.LIMITED,
     "rate_limit_exceeded": TroubleCode.LIMITED,
     "rate_limit_error": TroubleCode.LIMITED,
@@ -71,13 +74,12 @@ class OpenAiRealtimeTranscriber:
         return self._ears.open(_Ear(self._settings, settings))
 
     async def check(self) -> str:
-        """See `VendorEngine`: opens a session, and looks for the model in the server's list."""
+        """See `VendorEngine`: opens a session as a call does, and looks for the model in the server's list."""
         server = self._settings.server
         ear = _Ear(self._settings, TranscriptionSettings(rate=RATE))
-        said = json_object(await first_answer(self._client, ear.address, server.trouble), server.trouble)
-        if said.get("type") == "error":
-            with well_formed(server.trouble):
-                raise _of_error(server.trouble, said["error"])
+        async with a_socket(self._client, ear.address, server.trouble) as socket:
+            socket.send(ear.update)
+            await _until_taken(socket, server.trouble)
         return await server.check(self._client, self._settings.model)
 
 
@@ -178,6 +180,29 @@ class _Turn:
         self.over = self._finished and not self._waiting
 
 
+async def _until_taken(socket: VendorSocket, trouble: ProviderTrouble) -> None:
+    """Wait for the server to take the session that it was told, or to refuse it. Some say nothing when they take it,
+    and most say first that there is one."""
+    within = CONNECT_WITHIN_SECONDS
+    while True:
+        try:
+            message = await socket.receive(within)
+        except ProviderFailed as failure:
+            if failure.code == TroubleCode.SILENT and within == TAKEN_WITHIN_SECONDS:
+                return
+            raise
+        assert message is not None, "nobody nudges"
+        said = json_object(message, trouble)
+        if said.get("type") == "error":
+            with well_formed(trouble):
+                raise _of_error(trouble, said["error"])
+        if str(said.get("type")).endswith("session.updated"):
+            return
+        within = TAKEN_WITHIN_SECONDS
+
+
 def _of_error(trouble: ProviderTrouble, error: JsonObject) -> ProviderFailed:
+    if error.get("code") in _NO_MODEL:
+        return trouble.no_model(f"refuses ({error['code']})", str(error.get("message") or ""))
     known = (_CODES[name] for name in (error.get("code"), error.get("type")) if name in _CODES)
     return trouble.of(next(known, TroubleCode.GARBLED), "reports an error", str(error.get("message") or ""))
