@@ -229,6 +229,7 @@ async def test_offline_it_says_what_to_do_by_hand(client: aiohttp.ClientSession,
 
     assert "http://127.0.0.1:9/me/model/resolve/main/deep/large.onnx" in offline.value.remedy
     assert str(tmp_path / "mine") in offline.value.remedy
+    assert not (tmp_path / "mine").exists()
 
 
 async def test_a_publisher_who_talks_otherwise_is_not_guessed_at(

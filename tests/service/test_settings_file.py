@@ -294,6 +294,42 @@ def test_an_engine_that_is_not_here_is_a_mistake_unless_it_is_mapped() -> None:
     assert loads(FLOW + speech + aliases, {}).flows[0].speech.transcriber == ("deepgram",)
 
 
+def test_a_missing_key_and_a_misspelt_engine_are_listed_at_once() -> None:
+    found = mistakes(
+        FLOW + '[flow.speech]\ntranscriber = ["deepgramm", "deepgram"]\nsynthesizer = "voice"\n'
+        '[speech.deepgram]\nkey = "env:NO_SUCH"\n[speech.aliases]\nvoice = "deepgram"'
+    )
+    assert found.keys() == {"speech.deepgram.key", "flow[support].speech.transcriber"}
+    assert "Did you mean 'deepgram'?" in found["flow[support].speech.transcriber"].remedy
+
+
+def test_a_server_that_only_speaks_is_no_ear_and_one_that_does_nothing_is_a_mistake() -> None:
+    found = mistakes(
+        FLOW + '[flow.speech]\ntranscriber = "kokoro"\n[speech.openai.kokoro]\nvoice_model = "kokoro"\n'
+        "[speech.openai.empty]"
+    )
+    assert found.keys() == {"speech.openai.empty", "flow[support].speech.transcriber"}
+    assert "speech.openai.kokoro.ear_model" in found["flow[support].speech.transcriber"].remedy
+
+
+def test_a_server_without_a_name_of_its_own_is_told_to_get_one() -> None:
+    found = mistakes('[speech.openai]\nurl = "http://127.0.0.1:8000/v1"\near_model = "whisper-1"')
+    assert found.keys() == {"speech.openai.url", "speech.openai.ear_model"}
+    assert "[speech.openai.<a name of yours>]" in found["speech.openai.url"].remedy
+
+
+def test_a_variable_that_is_empty_is_told_to_be_set() -> None:
+    found = mistakes('[speech.deepgram]\nkey = "env:DGK"', {"DGK": ""})["speech.deepgram.key"]
+    assert "Set DGK to a text that is not empty" in found.remedy
+
+
+@pytest.mark.parametrize(("name", "told"), [("offhook.toml", "offhook check"), ("s.toml", "offhook check -c s.toml")])
+def test_the_command_to_try_again_names_the_file(name: str, told: str) -> None:
+    with pytest.raises(SettingsMistaken) as refusal:
+        loads("[http]\nlisten = 5", {}, source=name)
+    assert refusal.value.remedy.endswith(f": {told}")
+
+
 def test_an_alias_for_an_engine_that_is_not_here_is_a_mistake() -> None:
     assert "speech.aliases.azure" in mistakes('[speech.aliases]\nazure = "siri"')
 

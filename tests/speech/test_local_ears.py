@@ -144,6 +144,49 @@ async def test_a_folder_without_a_model_says_what_to_do(engine: LocalEngine, tmp
     assert "folder of such a model" in refusal.value.remedy or "sherpa-onnx model" in refusal.value.remedy
 
 
+async def test_a_folder_that_is_not_there_says_how_to_get_a_model(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ProviderFailed, match=r"There is no folder .*none.*offhook models pull"):
+        await LocalTranscriber(LocalEarSettings("mine", "vosk", tmp_path / "none")).start()
+
+    assert not caplog.messages
+
+
+async def test_a_worker_that_is_refused_later_says_why_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    ear = LocalTranscriber(LocalEarSettings("mine", "sherpa-onnx", streaming_transducer(folder)))
+    await ear.start()
+    stream = ear.open(TranscriptionSettings(rate=RATE))
+    folder.rename(tmp_path / "gone")
+    os.kill(ear.pids[0], signal.SIGKILL)
+    while not any("There is no folder" in message for message in caplog.messages):
+        stream.begin_turn(1)
+        await anext(stream.heard())
+
+    await stream.close()
+    await ear.stop()
+
+
+async def test_what_vosk_cannot_load_is_refused_with_its_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "vosk.py").write_text(
+        "import os\ndef SetLogLevel(level): pass\n"
+        "def Model(path):\n    os.write(2, b'ERROR bad header\\n')\n    raise Exception('Failed to create a model')\n"
+    )
+    (tmp_path / "final.mdl").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+
+    with pytest.raises(ProviderFailed, match=f"cannot load {tmp_path}: ERROR bad header"):
+        await LocalTranscriber(LocalEarSettings("mine", "vosk", tmp_path)).start()
+
+    assert capfd.readouterr().err == ""
+
+
 async def test_a_model_that_is_none_is_refused(tmp_path: Path) -> None:
     conformer_ctc(tmp_path)
     (tmp_path / "model.onnx").write_bytes(b"half a download")

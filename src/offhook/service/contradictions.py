@@ -16,7 +16,8 @@ from offhook.service.settings import Flow, Settings
 from offhook.service.speech_mistakes import contradictions as of_speech
 
 
-def contradictions(settings: Settings) -> Iterator[SettingMistake]:
+def contradictions(settings: Settings, unread: frozenset[str] = frozenset()) -> Iterator[SettingMistake]:
+    """`unread`: engines whose sections have mistakes of their own, of which nothing more is said."""
     yield from _repeated("flow", "id", [flow.id for flow in settings.flows])
     yield from _repeated("trunk", "name", [trunk.name for trunk in settings.trunks])
     yield from _repeated("user", "name", [user.name for user in settings.users])
@@ -27,7 +28,7 @@ def contradictions(settings: Settings) -> Iterator[SettingMistake]:
     yield from _numbers_taken_twice(settings.flows)
     for flow in settings.flows:
         yield from _unreadable_numbers(flow)
-    yield from of_speech(settings)
+    yield from of_speech(settings, unread)
 
 
 def doubts(settings: Settings) -> Iterator[SettingMistake]:

@@ -42,8 +42,8 @@ async def pull(model: Model, folder: Path, client: aiohttp.ClientSession, progre
     """Have the model in `folder / model.name`; the folder of it. Raises OffhookError with what to do by hand."""
     home = folder / model.name
     try:
-        home.mkdir(parents=True, exist_ok=True)
         files = _pinned(home) or await _published(model, client)
+        home.mkdir(parents=True, exist_ok=True)
         pins = [await _have(file, home, client, progress) for file in files]
         for file in files:
             if file.name.endswith(".zip") and (home / file.name).exists():

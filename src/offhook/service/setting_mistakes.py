@@ -17,6 +17,8 @@ from offhook.service.settings import Settings
 Place: TypeAlias = tuple[str | int, ...]
 SECRET_KEYS = frozenset({"key", "keys", "password", "token", "signing_secret", "signing_key", "stream_key", "rest_key"})
 COMMAND_LINE: Final = "the command line"
+THE_SETTINGS: Final = "the settings"
+DEFAULT_FILE: Final = "offhook.toml"
 # What the options of `offhook demo`, `dev` and `call` set.
 _OPTIONS: Final = {
     "http.listen": "--http",
@@ -56,7 +58,8 @@ class SettingsMistaken(SettingsInvalid):
             remedy = "Give the command again with that corrected."
         else:
             lines = "".join(f"\n  {mistake}" for mistake in mistakes)
-            remedy = "Correct what is listed; then: offhook check"
+            file = "" if source in {THE_SETTINGS, DEFAULT_FILE} else f" -c {source}"
+            remedy = f"Correct what is listed; then: offhook check{file}"
             set_by_variable = [mistake.variable is not None for mistake in mistakes]
             if all(set_by_variable):
                 source = "the environment"
@@ -80,7 +83,10 @@ def explained(
         (name for length in range(len(place), 0, -1) if (name := (variables or {}).get(place[:length])) is not None),
         None,
     )
-    return SettingMistake(found.path, found.problem, found.remedy, variable)
+    remedy = found.remedy
+    if variable is not None and error["type"] == "string_too_short":
+        remedy = f"Set {variable} to a text that is not empty. {_about(place)}".rstrip()
+    return SettingMistake(found.path, found.problem, remedy, variable)
 
 
 def _explained(error: ErrorDetails, place: Place, path: str) -> SettingMistake:
@@ -96,6 +102,13 @@ def _explained(error: ErrorDetails, place: Place, path: str) -> SettingMistake:
         return SettingMistake(path, "It is missing.", f"Write a line {place[-1]} = … . {_about(place)}".rstrip())
     if "remedy" in context:
         return SettingMistake(path, str(context["problem"]), str(context["remedy"]))
+    if error["type"] in _SECTION_WANTED and _lacks_its_name(place):
+        header = _header(place[:-1])
+        return SettingMistake(
+            path,
+            f"[{header}] has no key {place[-1]}: below it are sections with names of your own, which have one.",
+            f"Write [{header}.<a name of yours>] in the place of [{header}].",
+        )
     if error["type"] in _SECTION_WANTED and _is_section(place):
         brackets = f"[[{place[0]}]]" if _is_list_of_sections(place[:1]) and len(place) <= 2 else f"[{_header(place)}]"
         return SettingMistake(path, *_no_section(place, error["input"], brackets))
@@ -109,6 +122,13 @@ _SECTION_WANTED: Final = frozenset({"model_type", "tuple_type", "dict_type"})
 def _is_section(place: Place) -> bool:
     field = _field_at(place)
     return field is not None and (_model_in(field.annotation) is not None or get_origin(field.annotation) is dict)
+
+
+def _lacks_its_name(place: Place) -> bool:
+    """Whether this is a key of a section that should have a name, straight below the sections' own: `openai.url`."""
+    field = _field_at(place[:-1])
+    inner = _model_in(field.annotation) if field is not None and get_origin(field.annotation) is dict else None
+    return inner is not None and place[-1] in keys_of(inner)
 
 
 def _is_list_of_sections(place: Place) -> bool:
@@ -149,7 +169,9 @@ def _what_to_write(error: ErrorDetails, place: Place) -> tuple[str, str]:
         return f"{shown} is not a text.", f"Write a text in quotes{example}."
     if kind == "tuple_type":
         return f"{shown} is not a list.", 'Write a list of texts, such as ["one", "two"].'
-    if kind in {"too_short", "string_too_short"}:
+    if kind == "string_too_short":
+        return "It is empty.", "Write a text that is not empty."
+    if kind == "too_short":
         return "It is empty.", "Write at least one."
     if kind == "too_long":
         return f"It has {context.get('actual_length')} entries.", f"Write at most {context.get('max_length')}."

@@ -17,8 +17,17 @@ from pydantic_core import ErrorDetails
 
 from offhook.errors import SettingsInvalid
 from offhook.service.contradictions import contradictions
-from offhook.service.setting_mistakes import Place, SettingMistake, SettingsMistaken, dotted, explained, keys_of
+from offhook.service.setting_mistakes import (
+    THE_SETTINGS,
+    Place,
+    SettingMistake,
+    SettingsMistaken,
+    dotted,
+    explained,
+    keys_of,
+)
 from offhook.service.settings import Settings
+from offhook.service.speech_settings import NAMED_SECTIONS, Speech
 
 PREFIX: Final = "OFFHOOK_"
 
@@ -35,7 +44,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
     return loads(text, environment, source=str(path))
 
 
-def loads(text: str, environment: Mapping[str, str] | None = None, *, source: str = "the settings") -> Settings:
+def loads(text: str, environment: Mapping[str, str] | None = None, *, source: str = THE_SETTINGS) -> Settings:
     """The settings in this TOML text; `environment` is the process's own unless given."""
     try:
         tree = tomllib.loads(text)
@@ -46,7 +55,7 @@ def loads(text: str, environment: Mapping[str, str] | None = None, *, source: st
     return from_tree(tree, os.environ if environment is None else environment, source=source)
 
 
-def from_tree(tree: dict[str, Any], environment: Mapping[str, str], *, source: str = "the settings") -> Settings:
+def from_tree(tree: dict[str, Any], environment: Mapping[str, str], *, source: str = THE_SETTINGS) -> Settings:
     """The settings in this tree (as TOML gives it), which is not changed."""
     mistakes: list[SettingMistake] = []
     variables: dict[Place, str] = {}
@@ -60,9 +69,9 @@ def from_tree(tree: dict[str, Any], environment: Mapping[str, str], *, source: s
         errors = refusal.errors(include_url=False)
         mistakes += (explained(error, filled, variables) for error in errors if dotted(error["loc"]) not in absent)
         known = {mistake.path for mistake in mistakes}
-        mistakes += (found for found in contradictions(_readable(filled, errors)) if found.path not in known)
+        mistakes += (found for found in contradictions(*_readable(filled, errors)) if found.path not in known)
     else:
-        mistakes += contradictions(settings)
+        mistakes += (found for found in contradictions(settings) if found.path not in absent)
     if mistakes or settings is None:
         raise SettingsMistaken(source, tuple(mistakes))
     return settings
@@ -77,23 +86,37 @@ _STAND_INS: Final[Mapping[str, Any]] = {"app": "http://localhost/"}
 _JUDGED_BY: Final[Mapping[str, str]] = {"default_country": "numbers"}
 
 
-def _readable(tree: dict[str, Any], errors: Sequence[ErrorDetails]) -> Settings:
-    """The settings without what these errors are about. Flows whose engines may be aliases keep none when the aliases
-    cannot be read."""
+def _readable(tree: dict[str, Any], errors: Sequence[ErrorDetails]) -> tuple[Settings, frozenset[str]]:
+    """The settings without what these errors are about, and the engines whose sections some are about. Flows whose
+    engines may be any keep none when the aliases, or the engines' names, cannot be read."""
     left = deepcopy(tree)
     aliases_unknown = False
+    unread: set[str] = set()
     while True:
         for error in errors:
-            aliases_unknown |= error["loc"][:1] == ("speech",)
+            if error["loc"][:1] == ("speech",):
+                engine = _engine_at(error["loc"])
+                aliases_unknown |= engine is None
+                unread |= {engine} if engine else set()
             _leave_out(left, error["loc"], is_missing=error["type"] == "missing")
         left = _swept(left)
         if aliases_unknown:
             for flow in left.get("flow", ()):
                 flow.pop("speech", None)
         try:
-            return Settings.model_validate(left)
+            return Settings.model_validate(left), frozenset(unread)
         except ValidationError as refusal:
             errors = refusal.errors(include_url=False)
+
+
+def _engine_at(place: Place) -> str | None:
+    """The engine whose section this place below `speech` is in, empty where it is in none; None: it might be any."""
+    field = Speech.model_fields.get(str(place[1])) if len(place) > 1 else None
+    if field is None or place[1] == "aliases":
+        return None
+    if place[1] in NAMED_SECTIONS:
+        return str(place[2]) if len(place) > 3 else None
+    return "" if field.is_required() or field.default is not None else str(place[1])
 
 
 def _leave_out(tree: dict[str, Any], place: Place, *, is_missing: bool) -> None:

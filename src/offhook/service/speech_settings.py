@@ -19,6 +19,8 @@ ServerUrl: TypeAlias = Annotated[str, AfterValidator(checked_server_url)]
 EMBEDDED_EAR: Final = "pocketsphinx"
 EMBEDDED_VOICE: Final = "espeak"
 SCRIPTED: Final = "scripted"
+NAMED_SECTIONS: Final = frozenset({"openai", "local"})
+"""Those of `Speech` that hold sections with names of the operator's own."""
 
 
 class EngineSection(Section):

@@ -23,12 +23,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EarProgram:
-    """`python -m module <descriptor> arguments`, called `named` in messages; `language`: the only one that it hears."""
+    """`python -m module <descriptor> arguments`, called `named` in messages; `language`: the only one that it hears;
+    `model`: where what it loads is."""
 
     named: str
     module: str
     arguments: tuple[str, ...]
     language: str | None = None
+    model: str = ""
 
     def failed(self, what: str) -> ProviderFailed:
         """A failure of this engine."""
@@ -53,7 +55,7 @@ class EarPool:
     async def start(self) -> None:
         """Start the workers and wait for their models. Raises ExtraMissing or ProviderFailed."""
         for worker in self._workers:
-            worker.launch()
+            worker.launch(awaited=True)
         try:
             async with asyncio.timeout(START_WITHIN_SECONDS):
                 for worker in self._workers:
@@ -167,6 +169,7 @@ class _Worker:
         self._count = 0
         self._wanted = False
         self._ready = False
+        self._awaited = False
         self.answered = asyncio.Event()
         self.refusal: ProviderFailed | ExtraMissing | None = None
 
@@ -179,11 +182,13 @@ class _Worker:
     def pid(self) -> int | None:
         return self._process.pid
 
-    def launch(self) -> None:
-        """Start the process where it is not running. Raises ProviderFailed."""
+    def launch(self, *, awaited: bool = False) -> None:
+        """Start the process where it is not running. Raises ProviderFailed. `awaited`: whoever starts it is told by
+        `answered` and `refusal`, and nobody else."""
         self._wanted = True
         if self._process.running:
             return
+        self._awaited = awaited
         self._ready = False
         self.refusal = None
         self.answered.clear()
@@ -238,8 +243,10 @@ class _Worker:
             stream.failed(turn, frame.body.decode("utf-8", "replace"))
 
     def _ended(self, reason: str) -> None:
-        _log.warning("a worker of %s stopped: %s", self._program.named, reason)
-        self._fail_turns(reason)
+        why = reason if self.refusal is None else self.refusal.message
+        if self._ready or not self._awaited:
+            _log.warning("a worker of %s stopped: %s", self._program.named, why)
+        self._fail_turns(why)
         if self._ready:
             # It worked before: again at once. One that never got ready waits for the next turn to try.
             try:
@@ -247,7 +254,8 @@ class _Worker:
             except ProviderFailed as error:
                 _log.error("%s", error)
         else:
-            self.refusal = self.refusal or self._program.failed(f"could not start: {reason}")
+            loading = f" with {self._program.model}" if self._program.model else ""
+            self.refusal = self.refusal or self._program.failed(f"could not start{loading}: {reason}")
             self.answered.set()
 
     def _fail_turns(self, reason: str) -> None:

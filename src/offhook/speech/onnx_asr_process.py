@@ -14,6 +14,7 @@ import numpy as np
 from offhook.speech.ear_worker import TurnHeard, TurnInHand, TurnWanted, run_ear
 from offhook.speech.frames import CannotStart
 from offhook.speech.growing_turn import GrowingTurn
+from offhook.speech.model_folder import model_folder
 from offhook.speech.token_words import confidence, timed_words
 from offhook.speech.transcriber import Samples
 
@@ -95,7 +96,7 @@ class _OnnxAsrTurn:
 
 def load() -> OnnxAsrEngine:
     """The engine with its model."""
-    folder, threads = Path(sys.argv[2]), int(sys.argv[3])
+    folder, threads = model_folder(sys.argv[2]), int(sys.argv[3])
     try:
         kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from offhook.speech.frames import CannotStart
+from offhook.speech.model_folder import model_folder
 from offhook.speech.voice_worker import run_voice
 
 NAME: Final = "piper"
@@ -63,7 +64,7 @@ def voice_file(folder: Path) -> Path:
 
 def load() -> PiperEngine:
     """The engine with its voice."""
-    model = voice_file(Path(sys.argv[2]))
+    model = voice_file(model_folder(sys.argv[2]))
     try:
         from onnxruntime.capi import onnxruntime_pybind11_state as errors
     except ImportError as missing:

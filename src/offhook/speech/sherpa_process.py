@@ -13,6 +13,7 @@ import numpy as np
 from offhook.audio.resample import Resampler
 from offhook.speech.ear_worker import TurnHeard, TurnInHand, TurnWanted, run_ear
 from offhook.speech.frames import CannotStart
+from offhook.speech.model_folder import model_folder
 from offhook.speech.token_words import confidence, timed_words
 from offhook.speech.transcriber import Samples
 
@@ -115,7 +116,7 @@ def model_file(folder: Path, part: str) -> Path:
 
 def load() -> SherpaEngine:
     """The engine with its model."""
-    folder, threads = Path(sys.argv[2]), int(sys.argv[3])
+    folder, threads = model_folder(sys.argv[2]), int(sys.argv[3])
     if not (folder / "tokens.txt").is_file():
         raise CannotStart(
             f"{folder} holds no model of sherpa-onnx: there is no tokens.txt.",

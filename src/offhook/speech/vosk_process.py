@@ -5,16 +5,21 @@ words, not beside them. `threads` is for other engines: Vosk decodes in the thre
 """
 
 import json
+import os
 import sys
+import tempfile
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Final
 
 from offhook.speech.ear_worker import TurnHeard, TurnInHand, TurnWanted, run_ear
 from offhook.speech.frames import CannotStart
+from offhook.speech.model_folder import model_folder
 from offhook.speech.transcriber import Samples, TimedWord
 
 NAME: Final = "vosk"
 QUIET: Final = -1
+STANDARD_ERROR: Final = 2
 MODEL_FILES: Final = ("am/final.mdl", "final.mdl")
 
 
@@ -76,16 +81,44 @@ class _VoskTurn:
         self._recogniser = None
 
 
+class _Loading:
+    """While Vosk loads a model: what its library writes to standard error is kept, and the bare `Exception` that it
+    raises for a model that is none becomes a refusal with the last line of that."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._written = tempfile.TemporaryFile()  # noqa: SIM115 - closed where the block ends
+        self._error_stream = os.dup(STANDARD_ERROR)
+
+    def __enter__(self) -> None:
+        os.dup2(self._written.fileno(), STANDARD_ERROR)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.dup2(self._error_stream, STANDARD_ERROR)
+        os.close(self._error_stream)
+        with self._written as written:
+            written.seek(0)
+            lines = written.read().decode("utf-8", "replace").split("\n")
+        if kind is Exception:
+            why = next((line.strip() for line in reversed(lines) if line.strip()), str(error))
+            raise CannotStart(
+                f"Vosk cannot load {self._folder}: {why}.", remedy="Is every file of the model there, and whole?"
+            ) from error
+
+
 def load() -> VoskEngine:
     """The engine with its model."""
-    folder = Path(sys.argv[2])
+    folder = model_folder(sys.argv[2])
     if not any((folder / name).is_file() for name in MODEL_FILES):
         raise CannotStart(
             f"{folder} holds no model of Vosk: there is no {MODEL_FILES[0]}.",
             remedy="Name the folder of such a model, or get one: offhook models list",
         )
     try:
-        return VoskEngine(folder)
+        with _Loading(folder):
+            return VoskEngine(folder)
     except ImportError as missing:
         raise CannotStart(f"The engine '{NAME}'", extra="vosk") from missing
 

@@ -39,7 +39,9 @@ class LocalTranscriber:
         self._loaded = f"{settings.engine} has loaded {settings.model}"
         arguments = (str(settings.model), str(max(1, settings.threads)))
         named = f"the ear '{settings.name}' ({settings.engine})"
-        self._pool = EarPool(EarProgram(named, MODULES[settings.engine], arguments), settings.workers)
+        self._pool = EarPool(
+            EarProgram(named, MODULES[settings.engine], arguments, model=str(settings.model)), settings.workers
+        )
 
     @property
     def pids(self) -> list[int]:
