@@ -297,9 +297,10 @@ def test_an_engine_that_is_not_here_is_a_mistake_unless_it_is_mapped() -> None:
 def test_a_missing_key_and_a_misspelt_engine_are_listed_at_once() -> None:
     found = mistakes(
         FLOW + '[flow.speech]\ntranscriber = ["deepgramm", "deepgram"]\nsynthesizer = "voice"\n'
-        '[speech.deepgram]\nkey = "env:NO_SUCH"\n[speech.aliases]\nvoice = "deepgram"'
+        '[speech.deepgram]\nkey = "env:NO_SUCH"\n[speech.aliases]\nvoice = "deepgram"\n'
+        '[speech.openai]\nurl = "http://127.0.0.1:8000/v1"'
     )
-    assert found.keys() == {"speech.deepgram.key", "flow[support].speech.transcriber"}
+    assert found.keys() == {"speech.openai.url", "speech.deepgram.key", "flow[support].speech.transcriber"}
     assert "Did you mean 'deepgram'?" in found["flow[support].speech.transcriber"].remedy
 
 

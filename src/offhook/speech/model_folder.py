@@ -11,6 +11,6 @@ def model_folder(named: str) -> Path:
     if not folder.exists():
         raise CannotStart(
             f"There is no folder {folder}.",
-            remedy="Get one: offhook models list, then offhook models pull NAME; or name the folder of a model you have.",
+            remedy="Get one: offhook models list, then offhook models pull NAME; or name a folder that holds one.",
         )
     return folder

@@ -173,7 +173,7 @@ class VoiceProcess:
                 job.inbox.put_nowait(frame)
 
     def _ended(self, reason: str) -> None:
-        if self._refusal is None:
+        if self._refusal is None and self._answered.is_set():
             _log.warning("%s stopped: %s", self._program.named, reason)
         if not self._answered.is_set():
             self._refusal = self._refusal or self._program.failed(f"could not start: {reason}")

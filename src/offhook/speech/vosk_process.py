@@ -104,7 +104,8 @@ class _Loading:
         if kind is Exception:
             why = next((line.strip() for line in reversed(lines) if line.strip()), str(error))
             raise CannotStart(
-                f"Vosk cannot load {self._folder}: {why}.", remedy="Is every file of the model there, and whole?"
+                f"Vosk cannot load {self._folder}: {why.rstrip('.')}.",
+                remedy="Is every file of the model there, and whole?",
             ) from error
 
 
