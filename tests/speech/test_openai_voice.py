@@ -102,6 +102,28 @@ async def test_an_unknown_voice_is_asked_for_once(fake: FakeOpenAi, voice: OpenA
     assert [body["voice"] for body in fake.spoken] == ["de-DE-KatjaNeural", "alloy", "alloy"]
 
 
+async def test_an_unknown_voice_is_spoken_by_the_voice_of_the_language(
+    fake: FakeOpenAi, voice: OpenAiSynthesizer
+) -> None:
+    """Contract D10: German text is not said by the default voice where there is one of German."""
+    for _ in range(2):
+        assert len(await said(voice, SpeechRequest("Ja.", None, voice="de-DE-KatjaNeural", language="de-DE")))
+
+    assert [body["voice"] for body in fake.spoken] == ["de-DE-KatjaNeural", "nova", "nova"]
+
+
+async def test_where_the_voice_of_the_language_is_unknown_too_the_default_speaks(fake: FakeOpenAi) -> None:
+    settings = OpenAiVoiceSettings(OpenAiServer("mine", f"{fake.url}/v1", KEY), MODEL, "alloy", {"de": "de-novva"})
+    async with open_vendor_client() as client:
+        voice = OpenAiSynthesizer(settings, client)
+        await voice.start()
+        for _ in range(2):
+            assert len(await said(voice, SpeechRequest("Ja.", None, voice="Rachel", language="de")))
+        await voice.stop()
+
+    assert [body["voice"] for body in fake.spoken] == ["Rachel", "de-novva", "alloy", "alloy"]
+
+
 @pytest.mark.parametrize(
     ("fault", "code"),
     [

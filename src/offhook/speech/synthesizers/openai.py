@@ -6,7 +6,7 @@ is asked for when the one before it begins to sound.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class OpenAiVoiceSettings:
     """`voice` is spoken with where an action names none, or one that the server does not know; `voices` are those of
-    languages ("de"), before it. `rate`: of the server's `pcm`, in Hz."""
+    languages ("de"), before it in both cases. `rate`: of the server's `pcm`, in Hz."""
 
     server: OpenAiServer
     model: str
@@ -77,15 +77,15 @@ class OpenAiSynthesizer:
         texts = spoken_pieces(text_of(request.ssml) if request.ssml is not None else request.text or "")
         if not texts:
             return
-        voice = self._voice(request)
-        asked = [self._ask(texts[0], voice)]
+        voices = self._voices(request)
+        asked = [self._ask(texts[0], voices)]
         try:
             for number, text in enumerate(texts, 1):
                 piece = asked[-1]
                 silent = True
                 while (samples := await self._next(piece)) is not None:
                     if silent and number < len(texts):
-                        asked.append(self._ask(texts[number], voice))
+                        asked.append(self._ask(texts[number], voices))
                     silent = False
                     yield SpeechChunk(samples, self._settings.rate)
                 if silent:
@@ -97,16 +97,17 @@ class OpenAiSynthesizer:
                 if piece.task is not None:
                     piece.task.cancel()
 
-    def _voice(self, request: SpeechRequest) -> str:
-        if request.voice and request.voice not in self._unknown:
-            return request.voice
+    def _voices(self, request: SpeechRequest) -> list[str]:
+        """Those to ask for, best first: the one that was asked for, the language's, the default (D10)."""
         language = (request.language or "").lower()
-        voices = self._settings.voices
-        return voices.get(language) or voices.get(language.partition("-")[0]) or self._settings.voice
+        of_languages = self._settings.voices
+        own = of_languages.get(language) or of_languages.get(language.partition("-")[0])
+        known = [voice for voice in (request.voice, own) if voice and voice not in self._unknown]
+        return list(dict.fromkeys([*known, self._settings.voice]))
 
-    def _ask(self, text: str, voice: str) -> _Piece:
+    def _ask(self, text: str, voices: Sequence[str]) -> _Piece:
         piece = _Piece(asyncio.Queue())
-        piece.task = self._tasks.run(self._fetch(text, voice, piece), "speech")
+        piece.task = self._tasks.run(self._fetch(text, voices, piece), "speech")
         if piece.task is None:
             piece.inbox.put_nowait(
                 ProviderFailed(
@@ -126,10 +127,14 @@ class OpenAiSynthesizer:
             raise found
         return found
 
-    async def _fetch(self, text: str, voice: str, piece: _Piece) -> None:
+    async def _fetch(self, text: str, voices: Sequence[str], piece: _Piece) -> None:
         try:
-            if not await self._stream(text, voice, piece):
-                await self._stream(text, self._settings.voice, piece)
+            unknown = []
+            for voice in voices:
+                if await self._stream(text, voice, piece):
+                    break
+                unknown.append(voice)
+            for voice in unknown:
                 self._remember_unknown(voice)
         except ProviderFailed as trouble:
             piece.inbox.put_nowait(trouble)
@@ -162,7 +167,7 @@ class OpenAiSynthesizer:
         return True
 
     def _remember_unknown(self, voice: str) -> None:
-        _log.warning("the server '%s' does not know the voice %r and speaks with its own", self.name, voice[:100])
+        _log.warning("the server '%s' does not know the voice %r and speaks with another one", self.name, voice[:100])
         self._unknown[voice] = None
         while len(self._unknown) > KNOWN_TO_BE_UNKNOWN:
             del self._unknown[next(iter(self._unknown))]
