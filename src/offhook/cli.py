@@ -125,11 +125,25 @@ def _add_dev(commands: Any) -> None:
     dev.add_argument("--allow-from", action="append", default=[], metavar="NETWORK", help="take calls from there too")
     _add_listening(dev)
     _add_token(dev)
+    _add_engines(dev)
     dev.set_defaults(
         options=lambda a: DevOptions(
-            a.app, not a.no_reload, tuple(a.sip or SIP_LISTEN), a.http, tuple(a.allow_from), a.token
+            a.app,
+            not a.no_reload,
+            tuple(a.sip or SIP_LISTEN),
+            a.http,
+            tuple(a.allow_from),
+            a.token,
+            a.config,
+            a.flow,
         )
     )
+
+
+def _add_engines(command: argparse.ArgumentParser) -> None:
+    which = "a settings file whose ears and voices are used; else the embedded ones"
+    command.add_argument("-c", "--config", type=Path, metavar="FILE", help=which)
+    command.add_argument("--flow", metavar="ID", help="as this flow of the file says; default: its first")
 
 
 def _add_token(command: argparse.ArgumentParser) -> None:
@@ -163,7 +177,8 @@ def _add_call(commands: Any) -> None:
     call.add_argument("--record", type=Path, help="a WAV of the call: caller left, assistant right")
     call.add_argument("--log", type=Path, help="the call's log, for offhook replay")
     _add_token(call)
-    call.set_defaults(options=lambda a: CallOptions(a.app, tuple(a.turns), a.record, a.log, a.token))
+    _add_engines(call)
+    call.set_defaults(options=lambda a: CallOptions(a.app, tuple(a.turns), a.record, a.log, a.token, a.config, a.flow))
 
 
 def _add_conformance(commands: Any) -> None:

@@ -34,6 +34,11 @@ PREFIX: Final = "OFFHOOK_"
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
     """The settings of this file. Raises SettingsInvalid (no such file, no TOML) and SettingsMistaken."""
+    return from_tree(tree_of(path), os.environ if environment is None else environment, source=str(path))
+
+
+def tree_of(path: Path) -> dict[str, Any]:
+    """What is written in this file. Raises SettingsInvalid (no such file, no TOML)."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as refusal:
@@ -41,18 +46,21 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
             f"The settings file {path} cannot be read: {refusal}.",
             remedy="Name one with -c; offhook.example.toml shows every setting.",
         ) from refusal
-    return loads(text, environment, source=str(path))
+    return _parsed(text, str(path))
 
 
 def loads(text: str, environment: Mapping[str, str] | None = None, *, source: str = THE_SETTINGS) -> Settings:
     """The settings in this TOML text; `environment` is the process's own unless given."""
+    return from_tree(_parsed(text, source), os.environ if environment is None else environment, source=source)
+
+
+def _parsed(text: str, source: str) -> dict[str, Any]:
     try:
-        tree = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as refusal:
         raise SettingsInvalid(
             f"{source} is not TOML: {refusal}.", remedy="Correct the line; texts need quotes, tables are [like_this]."
         ) from refusal
-    return from_tree(tree, os.environ if environment is None else environment, source=source)
 
 
 def from_tree(tree: dict[str, Any], environment: Mapping[str, str], *, source: str = THE_SETTINGS) -> Settings:

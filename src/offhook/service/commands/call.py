@@ -14,6 +14,7 @@ from offhook.service.commands.options import CallOptions
 from offhook.service.commands.terminal import Terminal
 from offhook.service.event_loop import run_in_loop
 from offhook.service.log_setup import set_up
+from offhook.service.own_engines import not_used, who_hears_and_speaks, with_engines_of
 from offhook.service.practice_target import PracticeRoutes, PracticeTarget
 from offhook.service.settings import Logging, Settings
 from offhook.service.settings_file import from_tree
@@ -63,7 +64,10 @@ async def _call(options: CallOptions, turns: list[Say | SayText], keep: Keep, te
         terminal.line(f"Nothing answers at {options.app} yet: start the app.", "yellow")
     with tempfile.TemporaryDirectory(prefix="offhook-call-") as logs:
         async with running_app(options.app, reload=False, token=options.token) as app:
-            settings = call_settings(app, Path(logs))
+            settings = with_engines_of(call_settings(app, Path(logs)), options.config, options.flow)
+            terminal.line(who_hears_and_speaks(settings.flows[0], settings), "grey")
+            if (hint := not_used(options.config)) is not None:
+                terminal.line(hint, "yellow")
             async with open_house(settings, watch=calls.watch, practice=PracticeRoutes()) as house:
                 simulator = SimulatorListener(SpokenTexts(house.engines.voices[EMBEDDED_VOICE]))
                 await simulator.start()

@@ -7,6 +7,7 @@ from offhook.service.commands.taken_places import http_refused, sip_refused
 from offhook.service.commands.terminal import Terminal
 from offhook.service.event_loop import run_in_loop
 from offhook.service.log_setup import set_up
+from offhook.service.own_engines import not_used, who_hears_and_speaks, with_engines_of
 from offhook.service.practice_target import PracticeRoutes, PracticeTarget
 from offhook.service.serving import serve
 from offhook.service.settings import Logging, Settings
@@ -49,7 +50,8 @@ async def _serve(options: DevOptions, terminal: Terminal) -> None:
 
     calls = CallLines(terminal, announce=True)
     async with running_app(options.app, reload=options.reload, token=options.token, tell=tell) as app:
-        settings = dev_settings(app, sip=options.sip, http=options.http, allow_from=options.allow_from)
+        asked = dev_settings(app, sip=options.sip, http=options.http, allow_from=options.allow_from)
+        settings = with_engines_of(asked, options.config, options.flow)
         refused = sip_refused(settings, "offhook dev") or http_refused(settings, "offhook dev")
         if refused is not None:
             raise refused
@@ -58,6 +60,9 @@ async def _serve(options: DevOptions, terminal: Terminal) -> None:
 
             def ready() -> None:
                 terminal.line(f"{options.app} answers." if answered else _nothing_yet(options.app))
+                terminal.line(who_hears_and_speaks(settings.flows[0], settings))
+                if (hint := not_used(options.config)) is not None:
+                    terminal.line(hint, "yellow")
                 for line in how_to_call(settings):
                     terminal.line(line)
                 terminal.line(f"What is said in a call is kept in {settings.storage.call_logs}/ (offhook replay).")

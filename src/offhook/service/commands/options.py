@@ -18,7 +18,8 @@ class DemoOptions:
 @dataclass(frozen=True, slots=True)
 class DevOptions:
     """`offhook dev`: `app` is a file, a module or a URL; `reload` loads a file again when it or its folder changes;
-    `token` goes to an app at a URL as X-API-TOKEN, here and in `offhook call`."""
+    `token` goes to an app at a URL as X-API-TOKEN, here and in `offhook call`. `config` is a file whose ears and voices
+    are used, as its flow `flow` says (None: the first); in `offhook call` too."""
 
     app: str
     reload: bool
@@ -26,6 +27,8 @@ class DevOptions:
     http: str
     allow_from: tuple[str, ...]
     token: str | None = None
+    config: Path | None = None
+    flow: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class CallOptions:
     record: Path | None
     log: Path | None
     token: str | None = None
+    config: Path | None = None
+    flow: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
