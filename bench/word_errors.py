@@ -122,18 +122,30 @@ def row(what: str, rate: int, prompts: Sequence[Prompt]) -> list[str]:
     ]
 
 
+def told(text: str) -> None:
+    """Where the measurement is: a line that is written over, for whoever looks on; a log gets where each row begins."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{text}")
+    elif text and ("prompt" not in text or "prompt 1 of" in text):
+        sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
 async def measure(ear: Transcriber) -> list[list[str]]:
     """All rows."""
     lines = [line.split("\t", 1) for line in WORDS.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     said = {name: plain(words) for name, words in (line for line in lines if len(line) == 2)}
     vocabularies = {"none": (), "the prompts' sentences": tuple(said.values()), "other sentences": NOT_SAID}
+    told("starting the ear …")
     await ear.start()
     rows = []
     for rate in (8000, 16000):
         for what, vocabulary in vocabularies.items():
-            found = [
-                Prompt(words, await heard(ear, recording(name, rate), rate, vocabulary)) for name, words in said.items()
-            ]
+            found: list[Prompt] = []
+            for name, words in said.items():
+                told(f"{rate // 1000} kHz, vocabulary: {what}: prompt {len(found) + 1} of {len(said)} …")
+                found.append(Prompt(words, await heard(ear, recording(name, rate), rate, vocabulary)))
+            told("")
             rows.append(row(what, rate, found))
             print(" | ".join(rows[-1]), flush=True)
     await ear.stop()

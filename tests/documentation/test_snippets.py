@@ -120,3 +120,30 @@ def test_a_service_is_named_where_the_assistant_is_made() -> None:
         Assistant(service_url="http://127.0.0.1:8080")
     assert isinstance(assistant, Assistant)
     assert "OFFHOOK_SERVICE_KEY" in refusal.value.remedy
+
+
+async def test_every_speak_may_have_a_voice_of_its_own() -> None:
+    from offhook import Assistant, Speak, TtsConfig
+    from offhook.voices import azure, eleven_labs
+
+    assistant = Assistant()
+
+    @assistant.on_session_start
+    def greet(event):  # type: ignore[no-untyped-def]
+        return [
+            Speak(text="Guten Tag.", tts=TtsConfig(language="de-DE")),  # the flow's own engine, in German
+            Speak(text="Good morning.", tts=TtsConfig(voice="en-gb+f3")),  # the same, by another of its voices
+            Speak(text="Guten Abend.", tts=azure("de-DE-KatjaNeural")),  # these names are completed in the editor
+            Speak(text="Hello.", tts=eleven_labs("Rachel")),
+            Speak(text="Hello.", tts=TtsConfig(provider="kokoro", voice="af_bella")),  # an engine of the operator's
+        ]
+
+    call = await Rehearsal(assistant).starts()
+    asked = [action.tts for action in call.actions if isinstance(action, Speak)]
+    assert [(tts.provider, tts.language, tts.voice) for tts in asked if tts is not None] == [
+        ("", "de-DE", None),
+        ("", None, "en-gb+f3"),
+        ("azure", "de-DE", "de-DE-KatjaNeural"),
+        ("eleven_labs", None, "21m00Tcm4TlvDq8ikWAM"),
+        ("kokoro", None, "af_bella"),
+    ]

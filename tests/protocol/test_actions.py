@@ -77,7 +77,7 @@ def test_a_constructor_raises_the_same_readable_error() -> None:
             {"type": "speak", "text": "a", "vad": {"end_of_turn_silence_ms": 149}},
             {"vad.end_of_turn_silence_ms": "out_of_range"},
         ),
-        ({"type": "speak", "text": "a", "tts": {}}, {"tts.provider": "missing"}),
+        ({"type": "speak", "text": "a", "tts": {"provider": "?"}}, {"tts.provider": "no_provider_name"}),
         (
             {"type": "speak", "text": "a", "tts": {"provider": "azure", "language": "english!"}},
             {"tts.language": "no_language"},

@@ -187,6 +187,16 @@ def test_voices_are_read_in_every_spelling(tts: object, expected: TtsConfig | No
     assert speak(tts=tts).tts == expected
 
 
+def test_a_voice_without_a_provider_is_the_flows_own_and_no_mistake() -> None:
+    """Contract D9: the language alone, or the voice alone, may change."""
+    for tts in ({"language": "de-DE"}, {"provider": "", "language": "de-DE"}, {"provider": None, "language": "de-DE"}):
+        found = read({"type": "speak", "text": "Ja", "tts": tts})
+        assert found.actions == (Speak(text="Ja", tts=TtsConfig(language="de-DE"), session_id=SESSION),)
+        assert not found.notes
+    (note,) = read({"type": "speak", "text": "Ja", "tts": {"provider": "§§"}}).notes
+    assert "none for the flow's own" in note.remedy
+
+
 def test_provider_is_an_alias_of_tts_and_tts_wins() -> None:
     """Contract D9."""
     assert speak(provider={"provider": "azure"}).tts == TtsConfig(provider="azure")
@@ -264,6 +274,7 @@ def test_an_unknown_provider_is_kept_as_it_was() -> None:
     found = read({"type": "configure_transcription", "provider": "parrot", "languages": ["de-DE"]})
     assert found.actions == (ConfigureTranscription(languages=("de-DE",), session_id=SESSION),)
     assert found.notes[0].code == "unknown_provider"
+    assert found.notes[0].remedy.startswith("Here are: pocketsphinx, scripted. AZURE, ")
     assert configure(provider="sipgate-qwen").provider == "SIPGATE_QWEN"
     assert configure(provider="PocketSphinx").provider == "pocketsphinx"
 

@@ -18,7 +18,7 @@ from offhook.service.commands.terminal import Terminal
 pytest_plugins = ["pytester"]
 
 APP = """
-from offhook import Assistant, Hangup, Speak, Transfer
+from offhook import Assistant, Hangup, Speak, Transfer, TtsConfig
 
 assistant = Assistant()
 
@@ -47,6 +47,12 @@ def answer(event):
     match event.text:
         case "bye":
             return [Speak(text="Goodbye!"), Hangup()]
+        case "a list of mistakes":
+            return Speak(text="x", tts=TtsConfig(voices="x"))
+        case "in German":
+            return Speak(text="Ja", tts=TtsConfig(language="de-DE"))
+        case "by nobody":
+            return Speak(text="x", tts=TtsConfig(provider="nope"))
         case "crash":
             raise ValueError("no such thing")
         case "somebody":
@@ -207,6 +213,18 @@ def test_a_handler_that_raises_does_not_end_the_call(app: str) -> None:
     text = said(app, "crash", "hello")
     assert "no such thing" in text
     assert "assistant> You said hello" in text
+
+
+def test_what_is_wrong_with_a_value_is_listed_line_by_line(app: str) -> None:
+    text = said(app, "a list of mistakes")
+    assert "1 mistake.\n    - voices: There is no such field." in text.replace("      - ", "    - ")
+    assert "\\n" not in text
+
+
+def test_the_voice_that_is_asked_for_is_shown(app: str) -> None:
+    text = said(app, "in German", "by nobody")
+    assert "assistant> Ja\n  [voice de-DE]\n" in text
+    assert "  [voice nope: a service without an engine 'nope' speaks with the flow's own]\n" in text
 
 
 def test_a_transfer_can_fail_and_come_back(app: str) -> None:

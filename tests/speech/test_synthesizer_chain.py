@@ -204,6 +204,16 @@ async def test_an_engine_that_is_not_here_is_passed_over() -> None:
     assert [request.voice for request in own.requests] == ["de-DE-KatjaNeural"]
 
 
+async def test_an_engine_that_is_not_here_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Contract D10: the call goes on, and whoever reads the log knows why it sounds as it does."""
+    chain = SynthesizerChain([engine("espeak")], ["espeak"], aliases={"azure": ["espeak"]})
+    for provider in ("nope", "nope", "azure", ""):
+        await said(chain, tts=TtsConfig(provider=provider))
+    assert [record.getMessage() for record in caplog.records] == [
+        "no voice is named 'nope' here, the flow's own speaks (espeak); here are: espeak"
+    ]
+
+
 async def test_an_alias_stands_in_for_a_name() -> None:
     """Contract section 7: `[speech.aliases]`; an alias may also name ears, which are no voices."""
     own, stand_in = engine("espeak"), engine("my_voice")

@@ -202,12 +202,12 @@ class ForgivingReader:
             language = None
         provider = value.get("provider")
         known = isinstance(provider, str) and len(same_name(provider)) <= 64 and same_name(provider).isalnum()
-        if not known:
+        if not known and provider not in (None, ""):
             self.fields.note(
                 "no_provider",
                 f"{name}.provider",
                 f"{shown(provider)} names no engine: the flow's own speaks.",
-                "Send 'azure' or 'eleven_labs'.",
+                "Send the name of an engine, such as 'azure' or 'espeak', or none for the flow's own.",
             )
         return {
             "provider": synthesizer_name(_ascii(str(provider))) if known else "",
@@ -303,12 +303,13 @@ class ForgivingReader:
             for known in (*TranscriptionProvider, *self.transcribers):
                 if same_name(known) == wanted:
                     return transcriber_name(known)
-        known_names = ", ".join((*TranscriptionProvider, *sorted(self.transcribers)))
+        here = ", ".join(sorted(self.transcribers))
+        public = ", ".join(TranscriptionProvider)
         self.fields.note(
             "unknown_provider",
             "provider",
             f"{shown(value)} is unknown: the present one is kept.",
-            f"Use one of: {known_names}.",
+            f"Here are: {here}. {public} are known, too: the flow's own ear where they are not set up.",
         )
         return None
 

@@ -28,6 +28,8 @@ class TranscriptionProvider(StrEnum):
 
 OWN_TRANSCRIBERS: Final = frozenset({"pocketsphinx", "scripted"})
 """Recognition engines that Offhook brings along, by the names they have on the wire."""
+OWN_VOICES: Final = frozenset({"espeak", "scripted"})
+"""Synthesis engines that Offhook brings along."""
 
 
 class BargeInStrategy(StrEnum):
@@ -97,11 +99,14 @@ class TtsConfig(WireValue):
     """The voice for one `speak`; it does not persist (D9).
 
     One class for all providers: `azure` with `language` and `voice`, `eleven_labs` with `voice` (an id or a name; an
-    engine looks ids up first), further providers by their own names. An unknown provider or voice falls back (D10).
+    engine looks ids up first), further providers by their own names, none for the flow's own engine. An unknown
+    provider or voice falls back (D10).
     """
 
     provider: Annotated[str, BeforeValidator(_synthesizer)] = Field(
-        description="`azure`, `eleven_labs`, or an operator's own engine. Empty: the flow's own."
+        default="",
+        description="`azure`, `eleven_labs`, or an operator's own engine. Empty or absent: the flow's own, "
+        "which then speaks with this `language` and `voice`. (The public service wants a name.)",
     )
     language: LanguageTag | None = Field(default=None, description="BCP-47 language, such as `en-US`.")
     voice: str | None = Field(default=None, description="The voice's name or id, such as `en-US-JennyNeural`.")

@@ -27,6 +27,8 @@ LAST_WITHIN_MS: Final = 5000
 BEHIND_AT_MOST_MS: Final = 500
 """An engine that is slower than speech is given up when the caller has missed so much."""
 NOT_WORTH_ASKING_MS: Final = 100
+MOST_SAID: Final = 20
+"""Names of engines that are not here, of which the log speaks."""
 
 _log = logging.getLogger(__name__)
 
@@ -77,6 +79,7 @@ class SynthesizerChain:
         self._limits = limits or VoiceLimits()
         self._health = health or HealthBook()
         self._greetings = greetings
+        self._not_here: set[str] = set()
 
     def engines_for(self, provider: str | None) -> list[Synthesizer]:
         """The engines that are tried, in order, when an action names this provider (None or empty: none named)."""
@@ -123,6 +126,8 @@ class SynthesizerChain:
         failures: list[str] = []
         playing = _Playing(now_ms())
         engines = self.engines_for(tts.provider if tts is not None else None)
+        if tts is not None and tts.provider and not self._named(tts.provider):
+            self._say_once_that_it_is_not_here(tts.provider)
         for engine in engines:
             attempt = _Attempt(engine, request, self._health.of("voice", engine.name), is_last=engine is engines[-1])
             within = self._first_audio_within(attempt, playing, is_first=engine is engines[0])
@@ -165,6 +170,12 @@ class SynthesizerChain:
         # An alias goes first: the operator said what stands in for this name, even where an engine has it.
         keys = [same_name(stand_in) for stand_in in self._aliases.get(key, ())] or [key]
         return [self._engines[k] for k in keys if k in self._engines]
+
+    def _say_once_that_it_is_not_here(self, provider: str) -> None:
+        if len(self._not_here) < MOST_SAID and provider not in self._not_here:
+            self._not_here.add(provider)
+            own, here = ", ".join(self._order), ", ".join(engine.name for engine in self._engines.values())
+            _log.warning("no voice is named %r here, the flow's own speaks (%s); here are: %s", provider, own, here)
 
     def _request(self, text: str | None, ssml: str | None, tts: TtsConfig | None) -> SpeechRequest:
         asked_for = tts is not None and bool(tts.provider or tts.voice or tts.language)

@@ -81,7 +81,9 @@ class PhoneCall(PlayedCall):
     Args:
         assistant: the app under test.
         engines: `scripted`: the ear hears what the caller says, and the voice speaks in tones; `real`: the embedded
-            engines (`offhook[server,espeak]`), with what they understand, or do not.
+            engines (`offhook[server,espeak]`), with what they understand, or do not: the same each time, since a call
+            is. Where a single word is misheard, the ear was in doubt: say a phrase, or `await call.stays_silent(1)`
+            before it.
         called: the number that is called.
         caller: the caller's number; None withholds it.
     """

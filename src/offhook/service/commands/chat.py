@@ -10,6 +10,7 @@ from offhook.conversation.defaults import CallSettings
 from offhook.errors import OffhookError
 from offhook.protocol.actions import Action, Audio, Hangup, Speak, Transfer
 from offhook.protocol.session import Session
+from offhook.protocol.speech_options import OWN_VOICES, TtsConfig, TtsProvider
 from offhook.service.app_loader import is_url
 from offhook.service.commands.chat_app import open_app
 from offhook.service.commands.options import ChatOptions
@@ -53,8 +54,11 @@ OVER: Final = "The call is over: /again and /edit call anew, /save keeps it as a
 def run(options: ChatOptions, terminal: Terminal) -> int:
     """Talk until the person at the terminal leaves. Raises OffhookError when the app cannot be opened."""
 
+    def show(failure: str) -> None:
+        _warn(terminal, failure, "red")
+
     def dial() -> Rehearsal:
-        app = open_app(options.app, options.token, lambda failure: terminal.line(f"  ! {failure}", "red"))
+        app = open_app(options.app, options.token, show)
         session = Session(
             id=str(uuid.uuid4()),
             account_id=CALLER.account_id,
@@ -179,7 +183,7 @@ class Chat:
             self._terminal.line(line, "grey")
 
     def _explain(self, reason: str) -> None:
-        self._terminal.line(f"  ! {reason}", "yellow")
+        _warn(self._terminal, reason, "yellow")
 
     def _is_turn(self, text: str) -> bool:
         return text.isdecimal() and 1 <= int(text) <= len(self._turns)
@@ -242,6 +246,8 @@ class Chat:
         for action in self._call.actions[self._shown_actions :]:
             text, colour = _described(action)
             self._terminal.line(text, colour)
+            if isinstance(action, Speak) and action.tts is not None:
+                self._terminal.line(f"  [voice {_voice(action.tts)}]", "grey")
         self._shown_actions = len(self._call.actions)
         for dropped in self._call.dropped[self._shown_dropped :]:
             self._terminal.line(f"  ! dropped {dropped.path}: {dropped.remedy}", "red")
@@ -258,6 +264,19 @@ def _described(action: Action) -> tuple[str, str]:
             return f"  [transfer to {target}: /answered or /failed]", "blue"
         case _:
             return f"  [{action.type} {shown_fields(action)}".rstrip() + "]", "blue"
+
+
+def _voice(tts: TtsConfig) -> str:
+    """Who shall speak. In text nobody does, and which engines there are is the service's to say."""
+    asked = " ".join(filter(None, (tts.provider, tts.language, tts.voice))) or "of the flow"
+    if tts.provider in {"", *TtsProvider, *OWN_VOICES}:
+        return asked
+    return f"{asked}: a service without an engine '{tts.provider}' speaks with the flow's own"
+
+
+def _warn(terminal: Terminal, text: str, colour: str) -> None:
+    for number, line in enumerate(text.splitlines()):
+        terminal.line(f"  {' ' if number else '!'} {line}", colour)
 
 
 def _is_seconds(text: str) -> bool:

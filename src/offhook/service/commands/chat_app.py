@@ -81,6 +81,8 @@ class Webhook:
             )
         for refused in read.refused:
             self._show(f"{refused.path}: {refused.message} {refused.remedy}")
+        for note in read.notes:
+            self._show(f"{note.path}: {note.message} {note.remedy}")
         actions: Sequence[Action] = read.actions
         if actions:
             await send(actions)
