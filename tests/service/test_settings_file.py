@@ -301,7 +301,9 @@ def test_a_missing_key_and_a_misspelt_engine_are_listed_at_once() -> None:
         '[speech.openai]\nurl = "http://127.0.0.1:8000/v1"'
     )
     assert found.keys() == {"speech.openai.url", "speech.deepgram.key", "flow[support].speech.transcriber"}
-    assert "Did you mean 'deepgram'?" in found["flow[support].speech.transcriber"].remedy
+    remedy = found["flow[support].speech.transcriber"].remedy
+    assert "Did you mean 'deepgram'?" in remedy
+    assert "url" not in remedy
 
 
 def test_a_server_that_only_speaks_is_no_ear_and_one_that_does_nothing_is_a_mistake() -> None:

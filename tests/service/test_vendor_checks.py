@@ -68,6 +68,14 @@ async def test_one_vendor_alone_is_no_sign_of_being_offline_however_many_hosts_i
     assert "speech.azure.region" in found["azure"]
 
 
+async def test_containers_are_asked_about_by_their_own_settings() -> None:
+    places = {"transcriber_url": NOBODY, "synthesizer_url": NOBODY}
+    answers = await ask_vendors(settings(azure=places).speech)
+
+    assert "speech.azure.transcriber_url" in str(answers[0].remedy)
+    assert "speech.azure.synthesizer_url" in str(answers[1].remedy)
+
+
 async def test_a_server_of_ones_own_that_is_not_there_is_asked_about_by_its_setting() -> None:
     found = await remedies(openai={"kokoro": {"url": f"{NOBODY}/v1", "voice_model": "kokoro"}})
 

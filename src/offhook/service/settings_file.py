@@ -123,7 +123,9 @@ def _engine_at(place: Place) -> str | None:
     if field is None or place[1] == "aliases":
         return None
     if place[1] in NAMED_SECTIONS:
-        return str(place[2]) if len(place) > 2 else None
+        if len(place) == 2:
+            return None
+        return str(place[2]) if len(place) > 3 else ""
     return "" if field.is_required() or field.default is not None else str(place[1])
 
 

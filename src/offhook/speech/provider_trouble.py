@@ -23,7 +23,7 @@ _NOT_TAKEN: Final = frozenset({1003, 1007})
 class TroubleCode(StrEnum):
     """Why a vendor failed; in metrics, logs, and `EarFailed.code`."""
 
-    REFUSED = "provider_refused"  # the key (401, 403)
+    REFUSED = "provider_refused"  # the key (401, 403), or the model where the vendor says that
     LIMITED = "provider_limited"  # too much (429, quota, 402)
     UNREACHABLE = "provider_unreachable"  # connecting, DNS, TLS, 5xx
     CLOSED = "provider_closed"  # in the middle
