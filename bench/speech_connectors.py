@@ -43,6 +43,7 @@ from offhook.speech.transcriber import (  # noqa: E402
     Transcriber,
     TranscriberStream,
     TranscriptionSettings,
+    WordsHeard,
 )
 from offhook.speech.transcribers.azure import AzureEarSettings, AzureTranscriber  # noqa: E402
 from offhook.speech.transcribers.deepgram import DeepgramEarSettings, DeepgramTranscriber  # noqa: E402
@@ -182,7 +183,7 @@ async def _final(stream: TranscriberStream) -> None:
     async for heard in stream.heard():
         if isinstance(heard, EarFailed):
             raise SystemExit(f"a turn failed: {heard.reason}")
-        if heard.final:
+        if isinstance(heard, WordsHeard) and heard.final:
             return
 
 

@@ -30,7 +30,13 @@ sys.path[:0] = [str(ROOT)]
 
 from bench.results import machine, table, today, write_section  # noqa: E402
 
-from offhook.speech.transcriber import EarFailed, Samples, Transcriber, TranscriptionSettings  # noqa: E402
+from offhook.speech.transcriber import (  # noqa: E402
+    EarFailed,
+    Samples,
+    Transcriber,
+    TranscriptionSettings,
+    WordsHeard,
+)
 from offhook.speech.transcribers.local_model import MODULES, LocalEarSettings, LocalTranscriber  # noqa: E402
 from offhook.speech.transcribers.pocketsphinx import PocketsphinxTranscriber  # noqa: E402
 
@@ -96,7 +102,7 @@ async def heard(ear: Transcriber, samples: Samples, rate: int, vocabulary: tuple
     async for item in stream.heard():
         if isinstance(item, EarFailed):
             sys.exit(f"The ear failed: {item.reason}")
-        if item.final:
+        if isinstance(item, WordsHeard) and item.final:
             text = item.text
             break
     await stream.close()

@@ -130,3 +130,15 @@ def test_words_that_were_heard_with_little_confidence_are_told_of() -> None:
 def test_the_page_ends_with_how_good_the_line_was() -> None:
     told = page(about={"quality": {"codec": "PCMA", "loss_percent": 1.5, "mos": None}})
     assert told.endswith("How good the line was: codec PCMA, loss percent 1.5")
+
+
+def test_the_page_says_which_engines_heard_and_spoke_and_which_failed() -> None:
+    failed = "the voice azure failed (provider_unreachable), espeak speaks: Azure cannot be reached. Remedy: Look."
+    told = page(notes=((20, "ear: pocketsphinx"), (700, failed), (700, "voice: espeak")))
+
+    assert "  heard by pocketsphinx\n  spoken by espeak\n" in told
+    assert (
+        "     0.700  the voice azure failed (provider_unreachable), espeak speaks: Azure cannot be reached.\n"
+        "            Remedy: Look."
+    ) in told
+    assert "Nothing was refused" not in told

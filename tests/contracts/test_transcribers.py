@@ -14,6 +14,7 @@ from offhook.speech.engine_health import EngineHealth, HealthLimits
 from offhook.speech.engine_tasks import EngineTasks
 from offhook.speech.transcriber import (
     EarFailed,
+    EarNoted,
     Heard,
     Samples,
     Transcriber,
@@ -89,6 +90,7 @@ async def until_last(stream: TranscriberStream, turns: int) -> list[Heard]:
     """All that is heard until so many turns are over."""
     heard: list[Heard] = []
     async for item in stream.heard():
+        assert not isinstance(item, EarNoted), item
         heard.append(item)
         turns -= isinstance(item, EarFailed) or item.final
         if turns == 0:

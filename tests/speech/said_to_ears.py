@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from offhook.speech.transcriber import EarFailed, Heard, Samples, TranscriberStream, WordsHeard
+from offhook.speech.transcriber import EarFailed, EarNoted, Heard, Samples, TranscriberStream, WordsHeard
 
 
 def voice(milliseconds: int, rate: int = 8000) -> Samples:
@@ -32,6 +32,7 @@ async def until_over(stream: TranscriberStream, turns: int = 1) -> list[Heard]:
     """All that is heard until so many turns are over."""
     heard: list[Heard] = []
     async for item in stream.heard():
+        assert not isinstance(item, EarNoted), item
         heard.append(item)
         turns -= isinstance(item, EarFailed) or item.final
         if turns == 0:

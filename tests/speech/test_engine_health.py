@@ -131,3 +131,16 @@ def test_engines_are_the_same_by_any_spelling_and_ears_are_no_voices() -> None:
     assert book.of("ear", "eleven_labs") is book.of("ear", "Eleven-Labs")
     assert book.of("ear", "azure") is not book.of("voice", "azure")
     assert len(book.engines) == 3
+
+
+def test_its_lines_in_the_log_have_fields_to_alert_on(caplog: pytest.LogCaptureFixture) -> None:
+    health = engine()
+    fail(health, 3)
+    health.succeeded()
+
+    rests, works = caplog.records
+    assert (rests.getMessage(), works.getMessage()) == ("engine_rests", "engine_works_again")
+    told = {name: rests.__dict__[name] for name in ("engine", "kind", "code", "failures", "rest_seconds")}
+    assert told == {
+        "engine": "example", "kind": "voice", "code": "provider_closed", "failures": 3, "rest_seconds": 1.0
+    }  # fmt: skip

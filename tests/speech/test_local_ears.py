@@ -11,7 +11,15 @@ import pytest
 
 from offhook.errors import ProviderFailed
 from offhook.speech.sherpa_process import model_file
-from offhook.speech.transcriber import EarFailed, Heard, Samples, TranscriberStream, TranscriptionSettings, WordsHeard
+from offhook.speech.transcriber import (
+    EarFailed,
+    EarNoted,
+    Heard,
+    Samples,
+    TranscriberStream,
+    TranscriptionSettings,
+    WordsHeard,
+)
 from offhook.speech.transcribers.local_model import LocalEarSettings, LocalEngine, LocalTranscriber
 from tests.speech.tiny_models import PIECES, STAND_INS, conformer_ctc, streaming_transducer, vosk_folder
 
@@ -56,6 +64,7 @@ def hear(stream: TranscriberStream, turn: int, samples: Samples) -> None:
 async def until_final(stream: TranscriberStream) -> list[Heard]:
     heard: list[Heard] = []
     async for item in stream.heard():
+        assert not isinstance(item, EarNoted), item
         heard.append(item)
         if isinstance(item, EarFailed) or item.final:
             break

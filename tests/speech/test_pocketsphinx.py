@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offhook.speech.transcriber import EarFailed, Heard, Samples, TranscriberStream, TranscriptionSettings, WordsHeard
+from offhook.speech.transcriber import (
+    EarFailed,
+    EarNoted,
+    Heard,
+    Samples,
+    TranscriberStream,
+    TranscriptionSettings,
+    WordsHeard,
+)
 from offhook.speech.transcribers.pocketsphinx import PocketsphinxTranscriber
 
 Prompt = Callable[[str], Samples]
@@ -26,6 +34,7 @@ def speak(stream: TranscriberStream, turn: int, samples: Samples, rate: int = 80
 async def results(stream: TranscriberStream, turns: int = 1) -> list[Heard]:
     heard: list[Heard] = []
     async for item in stream.heard():
+        assert not isinstance(item, EarNoted), item
         heard.append(item)
         turns -= isinstance(item, EarFailed) or item.final
         if turns == 0:

@@ -40,7 +40,10 @@ async def test_a_failing_engine_gives_way_to_the_next(failure: Failure, caplog: 
 
     assert samples.tolist() == tones("hello", 8000).tolist()
     assert (len(bad.requests), len(good.requests)) == (1, 1)
-    assert "bad" in caplog.text
+    (line,) = caplog.records
+    assert line.getMessage() == "engine_failed"
+    assert (line.__dict__["engine"], line.__dict__["kind"]) == ("bad", "voice")
+    assert line.__dict__["code"]
 
 
 MENU = "Welcome to our service. For billing, press one, for anything else just say what you need."
@@ -171,7 +174,7 @@ async def test_an_interruption_is_no_failure() -> None:
 async def test_when_every_engine_fails_all_reasons_are_told() -> None:
     chain = SynthesizerChain([engine("one", "at_once"), engine("two", "no_sound")], ["one", "two"])
 
-    with pytest.raises(ProviderFailed, match=r"one: .*two: no sound") as failed:
+    with pytest.raises(ProviderFailed, match=r"one: .*two: no sound of words") as failed:
         await said(chain)
     assert failed.value.code == "no_voice"
 
@@ -269,3 +272,36 @@ async def test_closing_the_chain_closes_the_engine() -> None:
 
     with pytest.raises(StopAsyncIteration):
         await anext(chunks)
+
+
+async def test_the_first_chunk_of_an_engine_says_who_speaks_and_who_failed_before_it() -> None:
+    chain = SynthesizerChain([engine("bad", "at_once"), engine("good")], ["never started", "bad", "good"])
+
+    first, *others = [chunk async for chunk in chain.speak(MENU, None)]
+
+    assert first.by == "good"
+    assert first.troubles == (
+        "the voice never started is not here, good speaks: no engine of this name was started. "
+        "Remedy: Is the name right, is the engine set up, does it start? Try: offhook check",
+        "the voice bad failed (provider_failed), good speaks: The voice 'bad' failed at once. "
+        "Remedy: Its settings ask for that failure.",
+    )
+    assert not any(chunk.by or chunk.troubles for chunk in others)
+
+
+async def test_a_provider_that_nobody_knows_is_told_of() -> None:
+    chain = SynthesizerChain([engine("good")], ["good"])
+
+    first = await anext(chain.speak("hello", None, TtsConfig(provider="azzure")))
+
+    assert first.troubles[0].startswith("the voice azzure is not here, good speaks: ")
+
+
+async def test_an_engine_that_rests_is_told_of() -> None:
+    book = HealthBook()
+    book.of("voice", "bad").failed("provider_refused", now_ms())
+    chain = SynthesizerChain([engine("bad"), engine("good")], ["bad", "good"], health=book)
+
+    first = await anext(chain.speak("hello", None))
+
+    assert first.troubles[0].startswith("the voice bad rests after failures, good speaks: ")

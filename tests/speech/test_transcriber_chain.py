@@ -11,7 +11,7 @@ import pytest
 
 from offhook.speech.engine_health import HealthBook
 from offhook.speech.engine_tasks import EngineTasks
-from offhook.speech.transcriber import EarFailed, Heard, TimedWord, TranscriptionSettings, WordsHeard
+from offhook.speech.transcriber import EarFailed, EarNoted, Heard, TimedWord, TranscriptionSettings, WordsHeard
 from offhook.speech.transcriber_chain import KEPT_SECONDS, ChainStream, TranscriberChain
 from offhook.speech.transcribers.scripted import (
     EarFailure,
@@ -78,6 +78,8 @@ async def until_final(stream: ChainStream) -> list[Heard]:
     heard: list[Heard] = []
     async with aclosing(stream.heard()) as results:
         async for each in results:
+            if isinstance(each, EarNoted):
+                continue
             heard.append(each)
             if isinstance(each, EarFailed) or each.final:
                 break
@@ -110,6 +112,41 @@ async def test_whatever_happens_to_the_first_ear_the_turn_has_its_words(chained:
     known = "I need help with" if failure == "falls_silent" else WORDS
     assert last.text == known
     await stream.close()
+
+
+async def test_the_ear_that_takes_over_is_told_of_with_the_reason(
+    chained: Chains, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = chained(ear("first", "at_once"), ear("second")).open(TranscriptionSettings(RATE))
+    speak(stream)
+
+    async with aclosing(stream.heard()) as heard:
+        noted = await anext(heard)
+
+    assert isinstance(noted, EarNoted)
+    assert noted.turn == 1
+    assert noted.text.startswith(
+        "the ear first failed (provider_failed), second listens: its settings ask for that failure."
+    )
+    lines = [(line.getMessage(), line.__dict__["engine"], line.__dict__["code"]) for line in caplog.records]
+    assert lines == [("engine_failed", "first", "provider_failed")]
+    await stream.close()
+
+
+async def test_a_better_ear_that_never_started_is_told_of() -> None:
+    chain = TranscriberChain(
+        [ear("second")], [HealthBook().of("ear", "second")], tasks := EngineTasks(), absent=["first"]
+    )
+    await tasks.start()
+    stream = chain.open(TranscriptionSettings(RATE))
+
+    async with aclosing(stream.heard()) as heard:
+        noted = await anext(heard)
+
+    assert isinstance(noted, EarNoted)
+    assert noted.text.startswith("the ear first is not here, second listens: ")
+    await stream.close()
+    await tasks.stop()
 
 
 async def test_the_ear_that_takes_over_has_the_same_settings(chained: Chains) -> None:

@@ -306,3 +306,20 @@ def test_a_turn_that_nobody_wants_to_know_of_any_more_judges_no_ear(rank: int) -
 
     assert turn.health[rank].tally.asked == 0
     assert turn.relay.next_deadline is None
+
+
+def test_who_was_passed_over_or_late_is_told_once() -> None:
+    health = ears(3)
+    health[0].failed("provider_refused", 0)
+    turn = Played(health)
+    (rests,) = turn.relay.notes()
+    turn.speaks(600)
+    turn.finishes()
+    turn.waits(500)
+    turn.hears(2, "yes", final=True)
+    turn.waits(900)
+    (late,) = turn.relay.notes()
+
+    assert rests.startswith("the ear ear0 rests after failures, ear1 listens: ")
+    assert late.startswith("the ear ear1 failed (provider_silent), ear2 heard the turn: ")
+    assert turn.relay.notes() == []

@@ -15,6 +15,7 @@ import numpy as np
 
 from offhook.audio.resample import Resampler
 from offhook.audio.wav import read_wav
+from offhook.calls.engine_notes import EngineNotes
 from offhook.calls.media_link import MediaLink
 from offhook.conversation.inputs import Input, SpeechDurationKnown, SpeechFailed
 from offhook.errors import OffhookError
@@ -63,16 +64,24 @@ class AssistantVoice:
     Args:
         tasks: the call's task group: no utterance outlives its call.
         happened: the call's inbox.
+        note: the call's log.
     """
 
     def __init__(
-        self, link: MediaLink, lease: int, rate: int, tasks: asyncio.TaskGroup, happened: Callable[[Input], None]
+        self,
+        link: MediaLink,
+        lease: int,
+        rate: int,
+        tasks: asyncio.TaskGroup,
+        happened: Callable[[Input], None],
+        note: Callable[[str], None],
     ) -> None:
         self._link: Final = link
         self._lease: Final = lease
         self._rate: Final = rate
         self._tasks: Final = tasks
         self._happened: Final = happened
+        self._notes: Final = EngineNotes("voice", note)
         self._utterances: Final[dict[int, _Utterance]] = {}
         self._stopped: Final[dict[int, _Utterance]] = {}
 
@@ -127,10 +136,16 @@ class AssistantVoice:
 
     async def _make(self, utterance: _Utterance, source: AsyncIterator[SpeechChunk]) -> None:
         resampler: Resampler | None = None
+        rate = 0
         try:
             async for chunk in source:
-                if resampler is None:
-                    resampler = Resampler(chunk.rate, self._rate)
+                if chunk.by:
+                    self._tell_who_speaks(chunk)
+                if resampler is None or chunk.rate != rate:
+                    # Another engine of the chain goes on, at its own rate.
+                    if resampler is not None:
+                        self._more(utterance, resampler.flush())
+                    resampler, rate = Resampler(chunk.rate, self._rate), chunk.rate
                 utterance.note(chunk)
                 self._more(utterance, resampler.push(chunk.samples))
             if resampler is not None:
@@ -139,6 +154,13 @@ class AssistantVoice:
             utterance.failure = str(error)
         utterance.complete = True
         self._conclude(utterance)
+
+    def _tell_who_speaks(self, chunk: SpeechChunk) -> None:
+        if not chunk.troubles:
+            self._notes.all_well()
+        for text in chunk.troubles:
+            self._notes.trouble(text)
+        self._notes.works(chunk.by)
 
     def _more(self, utterance: _Utterance, samples: Samples) -> None:
         if not samples.size:

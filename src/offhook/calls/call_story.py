@@ -86,7 +86,7 @@ _TRANSFER_FAILED: Final = {
 }
 REMEDY: Final = " Remedy: "
 # Notes that tell of the usual course.
-_USUAL: Final = ("answer to event ", "it rings at ", "line: ")
+_USUAL: Final = ("answer to event ", "it rings at ", "line: ", "voice: ", "ear: ")
 
 
 def story(call: RecordedCall) -> Iterator[Told]:
@@ -97,6 +97,7 @@ def story(call: RecordedCall) -> Iterator[Told]:
     yield Told(f"  by {_way(about)}, flow {about.get('flow', '(unknown)')}")
     yield Told(f"  called  {_number(about.get('called'), session.to_phone_number)}")
     yield Told(f"  caller  {_number(about.get('caller'), session.from_phone_number)}")
+    yield from _engines(call)
     yield Told("")
     yield Told(f"How it ended: {_end(call)}")
     yield Told("")
@@ -110,6 +111,14 @@ def story(call: RecordedCall) -> Iterator[Told]:
     if isinstance(quality, dict):
         yield Told("")
         yield Told(f"How good the line was: {_quality(quality)}")
+
+
+def _engines(call: RecordedCall) -> Iterator[Told]:
+    """Who heard and who spoke, in the order in which they began to."""
+    for heading, mark in (("heard by", "ear: "), ("spoken by", "voice: ")):
+        names = dict.fromkeys(note.removeprefix(mark) for _, note in call.notes if note.startswith(mark))
+        if names:
+            yield Told(f"  {heading} {', then '.join(names)}")
 
 
 def _when(call: RecordedCall) -> str:

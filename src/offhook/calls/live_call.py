@@ -120,7 +120,7 @@ class LiveCall:
         self._keys: Final = KeyDoubles()
         self._over: Final = asyncio.Event()
         self._readers: Final[list[asyncio.Task[None]]] = []
-        self._words: Final = WordsOfCall(self._sound, self.happened, self._began)
+        self._words: Final = WordsOfCall(self._sound, self.happened, self._began, self._note)
         self._apps: Final[list[AppLink]] = []
         self._out_of_turn: Final = OutOfTurn(app_answers=not settings.sends_speech_started)
         self._hands: Hands | None = None

@@ -12,6 +12,7 @@ from offhook.calls.assistant_voice import AssistantVoice, wav_as_speech
 from offhook.calls.beat_book import CallBeat
 from offhook.calls.caller_ear import CallerEar
 from offhook.calls.dial_routes import AskedToDial, Purpose
+from offhook.calls.engine_notes import EngineNotes
 from offhook.calls.flow import Flow
 from offhook.calls.leg_changes import LegChanges
 from offhook.calls.media_link import MediaLink, Row
@@ -111,6 +112,7 @@ class Hands:
         self._way_out: Final = way_out
         self._placed: Final = placed
         self._changes: Final = changes
+        self._ear_notes: Final = EngineNotes("ear", note)
         self._transfers = 0
         self._loop_task: asyncio.Task[None] | None = None
         self._leaving: str | None = None
@@ -196,7 +198,7 @@ class Hands:
         self.leg.answer(row.host, row.port)
 
     def _sound_on(self, row: Row) -> None:
-        voice = AssistantVoice(self._link, row.lease, row.rate, self._tasks, self._happened)
+        voice = AssistantVoice(self._link, row.lease, row.rate, self._tasks, self._happened, self._note)
         self.sound = Sound(row, voice, CallerEar(self._link, row.lease, row.rate, self._beat))
         self._configure(self._recognition, self.sound)
 
@@ -290,6 +292,7 @@ class Hands:
 
     def _configure(self, order: ConfigureRecognition, sound: Sound) -> None:
         engine = self._flow.ears.named(order.provider)
+        self._ear_notes.works(engine.name)
         stream = engine.open(TranscriptionSettings(sound.row.rate, order.languages, order.custom_vocabulary))
         sound.ear.listen_with(stream)
         self._listen(stream)

@@ -2,8 +2,9 @@
 
 Facts are rewritten, and the orders are those that the core gives for them: nothing of an order is copied. Every text
 that is not in a field of `KEPT` is masked: each letter is an x, each digit a 0, and what the core can tell apart stays
-(length, spaces, punctuation), so that it does the same. Audio becomes a WAV without samples, notes are left out. Ids,
-times, names of engines, languages, confidences and settings stay.
+(length, spaces, punctuation), so that it does the same. Audio becomes a WAV without samples; notes are left
+out, but for those of engines, which keep names and codes. Ids, times, names of engines, languages, confidences and
+settings stay.
 
 Recorded orders that this version of the core does not give stay in the log, masked: a replay differs from the redacted
 log exactly where it differs from the log.
@@ -44,6 +45,8 @@ KEPT: Final = frozenset(
 NO_SOUND: Final = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAgD4AAAB9AAACABAAZGF0YQAAAAA="
 """A WAV (16 kHz, mono, 16 bits) without samples, in base64."""
 
+_OF_ENGINES: Final = re.compile(r"(voice|ear): [^:]*|the (voice|ear) [^:]*")
+"""Of a note about engines: what is names and codes alone (`speech.passed_over`)."""
 _SCHEME = re.compile(r"https?://", re.IGNORECASE)
 _MARKS: Final = frozenset("+<>=")
 
@@ -68,6 +71,8 @@ def redacted_log(path: Path) -> list[str]:
             lines.append({"at": record["at"], "fact": fact_to_record(next(remaining)[1])})
         elif "order" in record:
             lines.append({"at": record["at"], "order": next(orders)})
+        elif "note" in record and (head := _OF_ENGINES.match(str(record["note"]))):
+            lines.append({"at": record["at"], "note": head.group()})
         elif "about" in record:
             lines.append({"at": record["at"], "about": masked(record["about"])})
     return [json.dumps(line, ensure_ascii=False, separators=(",", ":")) for line in lines]

@@ -47,7 +47,7 @@ from offhook.protocol.forgiving_reader import APP_ERROR
 from offhook.protocol.json_codec import event_to_json
 
 # Notes of the log that say nothing which another line, or the ⏱ line, does not say.
-_ONLY_IN_THE_LOG: Final = "answer to event "
+_ONLY_IN_THE_LOG: Final = ("answer to event ", "voice: ", "ear: ")
 
 
 @dataclass(frozen=True, slots=True)

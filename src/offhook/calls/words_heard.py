@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, assert_never
 
+from offhook.calls.engine_notes import EngineNotes
 from offhook.calls.obey import Sound
 from offhook.conversation.inputs import FinalWords, Input, PartialWords, RecognitionFailed
 from offhook.protocol.events import RecognisedWord
-from offhook.speech.transcriber import EarFailed, TimedWord, TranscriberStream, WordsHeard
+from offhook.speech.transcriber import EarFailed, EarNoted, TimedWord, TranscriberStream, WordsHeard
 
 
 class WordsOfCall:
@@ -19,12 +20,21 @@ class WordsOfCall:
         sound: what the call has once it is answered: its ear, and the stream that listens now.
         happened: the call's inbox.
         began: when the call began, in ms since the epoch of the ticks.
+        note: the call's log.
     """
 
-    def __init__(self, sound: Callable[[], Sound | None], happened: Callable[[Input], None], began: int) -> None:
+    def __init__(
+        self,
+        sound: Callable[[], Sound | None],
+        happened: Callable[[Input], None],
+        began: int,
+        note: Callable[[str], None],
+    ) -> None:
         self._sound: Final = sound
         self._happened: Final = happened
         self._began: Final = began
+        self._notes: Final = EngineNotes("ear", note)
+        self._troubled: Final[set[int]] = set()
         self._streams: Final[list[TranscriberStream]] = []
 
     def listen(self, stream: TranscriberStream, tasks: asyncio.TaskGroup) -> asyncio.Task[None]:
@@ -47,11 +57,18 @@ class WordsOfCall:
 
     async def _read(self, stream: TranscriberStream, tasks: asyncio.TaskGroup) -> None:
         async for heard in stream.heard():
+            if isinstance(heard, EarNoted):
+                self._troubled.add(heard.turn)
+                self._notes.trouble(heard.text)
+                continue
             sound = self._sound()
             if sound is None or not sound.ear.counts(stream, heard.turn):
                 continue
             match heard:
                 case WordsHeard(turn, text, True, language, confidence, timed):
+                    if turn not in self._troubled:
+                        self._notes.all_well()
+                    self._troubled.discard(turn)
                     sound.ear.owed.pop(turn, None)
                     words = self._in_call(timed, sound.ear.told_from.pop(turn, None))
                     self._happened(FinalWords(turn, text, language, _sure(confidence), words))

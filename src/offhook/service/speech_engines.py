@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final
 
 import aiohttp
@@ -279,13 +280,16 @@ class EarsOfFlow:
         return self._chains[first]
 
     def _chain(self, first: str | None) -> Transcriber:
-        """One engine alone is itself: there is nobody to take over."""
+        """One engine alone is itself: there is nobody to take over, and nobody who should have been before it."""
         found = dict.fromkeys([first, *(self._find(name) for name in self._order)])
         ears = [self._engines.ears[name] for name in found if name is not None]
         switching = self._speech.switching
         limits = RelayLimits(switching.words_within_ms, switching.final_within_ms)
         health = [self._engines.health.of("ear", ear.name) for ear in ears]
-        return TranscriberChain(ears, health, self._engines.tasks, limits) if len(ears) > 1 else ears[0]
+        absent = list(takewhile(lambda name: self._find(name) is None, self._order)) if first is None else []
+        if len(ears) == 1 and not absent:
+            return ears[0]
+        return TranscriberChain(ears, health, self._engines.tasks, limits, absent)
 
     def _find(self, name: str) -> str | None:
         return engine_named(self._speech, name, tuple(self._engines.ears))

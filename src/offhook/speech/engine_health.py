@@ -113,7 +113,7 @@ class EngineHealth:
         if took_ms is not None:
             self.tally.took(took_ms)
         if self._breaker is not Breaker.CLOSED:
-            _log.warning("the %s %s works again", self.kind, self.name)
+            _log.warning("engine_works_again", extra={"engine": self.name, "kind": self.kind})
         self._breaker = Breaker.CLOSED
         self._in_a_row = 0
         self._rest_ms = self._limits.rest_ms
@@ -144,14 +144,15 @@ class EngineHealth:
         self._rests_until = now + self._rest_ms
         self._tried_at = None
         self.tally.opened += 1
-        _log.warning(
-            "the %s %s has failed %d times in a row (%s): nobody asks it for %g s; see offhook check",
-            self.kind,
-            self.name,
-            self._in_a_row,
-            code,
-            self._rest_ms / 1000,
-        )
+        fields = {
+            "engine": self.name,
+            "kind": self.kind,
+            "code": str(code),
+            "failures": self._in_a_row,
+            "rest_seconds": self._rest_ms / 1000,
+            "remedy": "Try: offhook check",
+        }
+        _log.warning("engine_rests", extra=fields)
         if self.sibling is not None and code in {TroubleCode.REFUSED, TroubleCode.UNREACHABLE}:
             self.sibling.is_doubted()
 

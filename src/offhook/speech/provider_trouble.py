@@ -174,7 +174,7 @@ class ProviderTrouble:
 
 def ear_failed(turn: int, trouble: ProviderFailed) -> EarFailed:
     """The trouble as the end of a turn."""
-    return EarFailed(turn, trouble.message, trouble.code)
+    return EarFailed(turn, trouble.message, trouble.code, trouble.remedy)
 
 
 def said_by(said: str) -> str:

@@ -31,11 +31,15 @@ class SpokenMark:
 @dataclass(frozen=True, slots=True)
 class SpeechChunk:
     """A piece of speech, mono int16 at `rate` Hz; `spoken`, in order, where an engine knows what it has said by when.
-    Characters are those of `SpeechRequest.text`; of SSML, those of its text (`ssml.text_of`)."""
+    Characters are those of `SpeechRequest.text`; of SSML, those of its text (`ssml.text_of`).
+
+    Where an engine of a chain begins: its name (`by`), and a line for each that failed before it (`troubles`)."""
 
     samples: Samples
     rate: int
     spoken: tuple[SpokenMark, ...] = ()
+    by: str = ""
+    troubles: tuple[str, ...] = ()
 
 
 class Synthesizer(Protocol):

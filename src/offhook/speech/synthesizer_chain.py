@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Final
 
 from offhook.errors import OffhookError, ProviderFailed
@@ -12,6 +13,7 @@ from offhook.protocol.sentence_ends import speakable
 from offhook.protocol.speech_options import TtsConfig, same_name
 from offhook.speech.engine_health import EngineHealth, HealthBook
 from offhook.speech.greeting_book import Greeting, GreetingsOfFlow
+from offhook.speech.passed_over import PassedOver
 from offhook.speech.provider_trouble import TroubleCode
 from offhook.speech.speech_cache import CachedSynthesizer
 from offhook.speech.speech_clock import now_ms
@@ -90,6 +92,11 @@ class SynthesizerChain:
                 found.setdefault(engine.name, engine)
         return list(found.values())
 
+    def _absent(self, provider: str | None) -> list[PassedOver]:
+        """Those that would be asked before the first engine, and are not there."""
+        names = [provider, *self._order] if provider else self._order
+        return [PassedOver.absent(name) for name in takewhile(lambda each: not self._named(each), names)]
+
     async def warm(self) -> None:
         """Have in memory what calls of this flow begin with (contract D36). What no engine can say now is left."""
         for greeting in self._greetings.latest if self._greetings is not None else ():
@@ -123,24 +130,33 @@ class SynthesizerChain:
         request = self._request(text, ssml, tts)
         whole = len(_words_of(request))
         silence_is_right = not speakable(_words_of(request))
-        failures: list[str] = []
+        provider = tts.provider if tts is not None else None
+        passed = self._absent(provider)
+        told = 0
         playing = _Playing(now_ms())
-        engines = self.engines_for(tts.provider if tts is not None else None)
-        if tts is not None and tts.provider and not self._named(tts.provider):
-            self._say_once_that_it_is_not_here(tts.provider)
+        engines = self.engines_for(provider)
+        if provider and not self._named(provider):
+            self._say_once_that_it_is_not_here(provider)
         for engine in engines:
             attempt = _Attempt(engine, request, self._health.of("voice", engine.name), is_last=engine is engines[-1])
             within = self._first_audio_within(attempt, playing, is_first=engine is engines[0])
             if within is None or not attempt.may_be_made():
-                failures.append(f"{engine.name}: it rests" if within is not None else f"{engine.name}: no time left")
+                in_time = within is not None
+                passed.append(PassedOver.rests(engine.name) if in_time else PassedOver(engine.name, "had no time left"))
                 continue
             try:
                 async with aclosing(attempt.chunks(playing, within, self._limits.stall_ms)) as chunks:
+                    begins = True
                     async for chunk in chunks:
-                        yield attempt.marked(chunk, whole)
+                        marked = attempt.marked(chunk, whole)
+                        if begins:
+                            troubles = tuple(each.told("voice", f"{engine.name} speaks") for each in passed[told:])
+                            marked = replace(marked, by=engine.name, troubles=troubles)
+                            begins, told = False, len(passed)
+                        yield marked
             except OffhookError as error:
-                failures.append(f"{engine.name}: {error.message}")
-                _log.warning("the voice %s failed (%s), the next one goes on: %s", engine.name, error.code, error)
+                passed.append(PassedOver.failed(engine.name, error.code, error.message, error.remedy))
+                _say(engine.name, error.code, error.message, error.remedy)
                 if attempt.spoken.seconds:
                     request = SpeechRequest(attempt.spoken.rest, None, request.voice, request.language)
                     if not request.text:
@@ -148,10 +164,11 @@ class SynthesizerChain:
                 continue
             if attempt.spoken.seconds or silence_is_right:
                 return
-            failures.append(f"{engine.name}: no sound")
-            _log.warning("the voice %s made no sound of words, the next one is tried", engine.name)
+            passed.append(PassedOver.failed(engine.name, TroubleCode.SILENT, "no sound of words came", ""))
+            _say(engine.name, TroubleCode.SILENT, "It made no sound of words.", "")
+        failures = "; ".join(f"{each.name}: {each.why or each.what}" for each in passed)
         raise ProviderFailed(
-            f"No voice could speak: {'; '.join(failures) or 'the flow has none'}.",
+            f"No voice could speak: {failures or 'the flow has none'}.",
             remedy="End [flow.speech] synthesizer with the embedded voice, espeak.",
             code="no_voice",
         )
@@ -291,6 +308,12 @@ class _Attempt:
                 remedy="See the engine's own status; the flow's next voice speaks meanwhile.",
                 code=TroubleCode.SILENT,
             ) from None
+
+
+def _say(engine: str, code: str, why: str, remedy: str) -> None:
+    """A line in the service's log; the call's says more."""
+    fields = {"engine": engine, "kind": "voice", "code": str(code), "why": why, "remedy": remedy}
+    _log.warning("engine_failed", extra=fields)
 
 
 def _greeting(text: str | None, ssml: str | None, tts: TtsConfig | None) -> Greeting:

@@ -4,7 +4,7 @@ The core decides when a turn begins and ends (D40), so a transcriber never does 
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -47,11 +47,21 @@ class WordsHeard:
 
 @dataclass(frozen=True, slots=True)
 class EarFailed:
-    """Nothing more will come for this turn. `code` is one of `provider_trouble`, where a vendor failed."""
+    """Nothing more will come for this turn. `code` is one of `provider_trouble`, where a vendor failed;
+    `remedy` says what to do then."""
 
     turn: int
     reason: str
     code: str = "provider_failed"
+    remedy: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EarNoted:
+    """From a chain of ears: a line for the call's log about one that failed, and who goes on with the turn."""
+
+    turn: int
+    text: str
 
 
 Heard: TypeAlias = WordsHeard | EarFailed
@@ -70,7 +80,7 @@ class TranscriberStream(Protocol):
     def finish_turn(self, turn: int) -> None:
         """The caller has finished: exactly one final `WordsHeard` (possibly empty) or one `EarFailed` follows."""
 
-    def heard(self) -> AsyncIterator[Heard]:
+    def heard(self) -> AsyncIterator[Heard | EarNoted]:
         """What was heard, in order, until `close`. To be iterated by one reader."""
 
     async def close(self) -> None:

@@ -11,10 +11,12 @@ from typing import Final, TypeAlias
 
 from offhook.speech.engine_health import EngineHealth
 from offhook.speech.engine_tasks import EngineTasks
+from offhook.speech.passed_over import PassedOver
 from offhook.speech.provider_trouble import TroubleCode
 from offhook.speech.speech_clock import next_by, now_ms
 from offhook.speech.transcriber import (
     EarFailed,
+    EarNoted,
     Heard,
     Samples,
     Transcriber,
@@ -33,7 +35,7 @@ class _Wake(Enum):
     """Something is to be told, or there is another deadline."""
 
 
-_Inbox: TypeAlias = "asyncio.Queue[tuple[int, Heard | None] | _Wake]"
+_Inbox: TypeAlias = "asyncio.Queue[tuple[int, Heard | EarNoted | None] | _Wake]"
 """What the ear of this rank said; None: it will say nothing any more."""
 
 
@@ -45,6 +47,7 @@ class TranscriberChain:
         health: of each of them.
         tasks: where it listens to the ears; what `start` and `stop` start and stop.
         limits: when an ear is doubted, and when it is late.
+        absent: names of better ears that are not there.
     """
 
     def __init__(
@@ -53,11 +56,13 @@ class TranscriberChain:
         health: Sequence[EngineHealth],
         tasks: EngineTasks,
         limits: RelayLimits | None = None,
+        absent: Sequence[str] = (),
     ) -> None:
         self.name = ears[0].name
         self._ears: Final = tuple(ears)
         self._health: Final = tuple(health)
         self._limits: Final = limits or RelayLimits()
+        self._absent: Final = tuple(PassedOver.absent(name).told("ear", f"{self.name} listens") for name in absent)
         self._tasks: Final = tasks
         self._streams: Final[set[ChainStream]] = set()
 
@@ -76,6 +81,7 @@ class TranscriberChain:
         stream = ChainStream(
             self._ears, self._health, settings, self._limits, tasks=self._tasks, closed=self._streams.discard
         )
+        stream.note(self._absent)
         self._streams.add(stream)
         return stream
 
@@ -114,10 +120,14 @@ class ChainStream:
         self._inner: Final[dict[int, TranscriberStream]] = {}
         self._turns: Final[dict[int, _Turn]] = {}
         self._inbox: Final[_Inbox] = asyncio.Queue()
-        self._told: Final[deque[Heard]] = deque()
+        self._told: Final[deque[Heard | EarNoted]] = deque()
         self._closed = False
         first = next((rank for rank, each in enumerate(health) if each.is_well), len(ears) - 1)
         self._open(first)
+
+    def note(self, texts: Sequence[str]) -> None:
+        """Lines for the call's log, about no turn in particular."""
+        self._told.extend(EarNoted(0, text) for text in texts)
 
     def begin_turn(self, turn: int) -> None:
         """See `TranscriberStream`."""
@@ -152,7 +162,7 @@ class ChainStream:
         self._obey(turn, finished, finished.relay.finish(now_ms()))
         self._inbox.put_nowait(_Wake.LOOK)
 
-    async def heard(self) -> AsyncGenerator[Heard, None]:
+    async def heard(self) -> AsyncGenerator[Heard | EarNoted, None]:
         """See `TranscriberStream`."""
         while True:
             while self._told:
@@ -166,6 +176,8 @@ class ChainStream:
                         self._obey(number, turn, turn.relay.advance(now_ms()))
                 case (rank, None):
                     self._lose(rank)
+                case (_, EarNoted() as noted):
+                    self._told.append(noted)
                 case (rank, WordsHeard() | EarFailed() as said):
                     heard = self._turns.get(said.turn)
                     if heard is not None:
@@ -195,6 +207,9 @@ class ChainStream:
         self._inbox.put_nowait(_Wake.LOOK)
 
     def _obey(self, number: int, turn: _Turn, orders: Sequence[Order]) -> None:
+        for text in turn.relay.notes():
+            self._told.append(EarNoted(number, text))
+            self._inbox.put_nowait(_Wake.LOOK)
         for order in orders:
             if isinstance(order, Listen):
                 self._let_hear(number, turn, order.rank)

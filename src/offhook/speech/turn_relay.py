@@ -11,11 +11,13 @@ Ears have ranks, the best one first. Rules:
   waits on: the core tells the app what came later, and meanwhile holds nobody up.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from offhook.speech.engine_health import EngineHealth
+from offhook.speech.passed_over import PassedOver
 from offhook.speech.provider_trouble import TroubleCode
 from offhook.speech.transcriber import EarFailed, Heard, WordsHeard
 
@@ -25,6 +27,9 @@ STAND_AFTER_MS: Final = 150
 """Beyond `final_within_ms`. Together they are less than the second after which the core goes on without final words."""
 GIVEN_UP_AFTER_MS: Final = 9000
 """What comes later is told to nobody (LATE_WORDS_WITHIN_MS of the core, less what a turn's end takes)."""
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class TurnRelay:
         self._told: WordsHeard | None = None
         self._told_by: _Listening | None = None
         self._now = 0
+        self._notes: Final[list[str]] = []
         self.settled = False
 
     @property
@@ -102,6 +108,12 @@ class TurnRelay:
             self._finished_at + GIVEN_UP_AFTER_MS,
         )
         return min((at for at in steps if at > self._now), default=None)
+
+    def notes(self) -> list[str]:
+        """What there is to say about ears that failed, each line once."""
+        said = self._notes[:]
+        self._notes.clear()
+        return said
 
     def begin(self, now: int) -> list[Order]:
         """The caller begins to speak."""
@@ -126,6 +138,8 @@ class TurnRelay:
             case EarFailed():
                 ear.failure = heard
                 ear.health.failed(heard.code, now)
+                fields = {"engine": ear.health.name, "kind": "ear", "code": str(heard.code), "why": heard.reason}
+                _log.warning("engine_failed", extra=fields | {"remedy": heard.remedy, "turn": self._turn})
             case WordsHeard(final=True):
                 ear.final, ear.final_at = heard, now
             case WordsHeard():
@@ -143,6 +157,7 @@ class TurnRelay:
             rank = self._next_rank(now)
             if rank is None:
                 break
+            self._note_passed_over(rank)
             if self._listening:
                 self._listening[-1].health.tally.switches += 1
             self._listening.append(_Listening(rank, self._ears[rank], now, self._audio_ms))
@@ -178,6 +193,14 @@ class TurnRelay:
         first = self._listening[-1].rank + 1 if self._listening else 0
         last = len(self._ears) - 1
         return next((r for r in range(first, last + 1) if r == last or self._ears[r].may_be_asked(now)), None)
+
+    def _note_passed_over(self, rank: int) -> None:
+        """The ear of this rank listens next: why those before it do not."""
+        latest = self._listening[-1] if self._listening else None
+        passed = [] if latest is None or latest.failure is None else [_failed(latest.health.name, latest.failure)]
+        skipped = self._ears[latest.rank + 1 if latest is not None else 0 : rank]
+        passed += (PassedOver.rests(each.name) for each in skipped)
+        self._notes.extend(each.told("ear", f"{self._ears[rank].name} listens") for each in passed)
 
     def _is_without_words(self, ear: _Listening, for_ms: int) -> bool:
         expected = ear.health.gives_partials is not False and ear.words is None
@@ -218,6 +241,9 @@ class TurnRelay:
         self.settled = True
         assert self._finished_at is not None
         winner = next((ear for ear in self._listening if ear.final is verdict), None)
+        latest = self._listening[-1]
+        if winner is None and latest.failure is not None and isinstance(verdict, WordsHeard):
+            self._notes.append(_failed(latest.health.name, latest.failure).told("ear", "the words so far stand"))
         for ear in self._listening:
             if ear.final is not None:
                 ear.health.succeeded(ear.final_at - self._finished_at)
@@ -231,6 +257,9 @@ class TurnRelay:
                 is_late = winner is None or ear.rank < winner.rank
                 if is_late and now - max(ear.began_at, self._finished_at) >= self._limits.final_within_ms:
                     ear.health.failed(TroubleCode.SILENT, now)
+                    late = PassedOver.failed(ear.health.name, TroubleCode.SILENT, "its words did not come in time", "")
+                    instead = "the words so far stand" if winner is None else f"{winner.health.name} heard the turn"
+                    self._notes.append(late.told("ear", instead))
                 else:
                     ear.health.was_not_needed()
 
@@ -251,3 +280,7 @@ class TurnRelay:
             self._told, self._told_by = ear.words, ear
             return ear.words
         return None
+
+
+def _failed(name: str, failure: EarFailed) -> PassedOver:
+    return PassedOver.failed(name, failure.code, failure.reason, failure.remedy)

@@ -61,6 +61,7 @@ class AzureSynthesizer:
         self._tasks = EngineTasks()
         self._pool = SocketPool(client, settings.places.voice_trouble, self._tasks)
         self._known: tuple[AzureVoice, ...] = ()
+        self._list_failed = False
         self._learning: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -170,8 +171,13 @@ class AzureSynthesizer:
     async def _learn_voices(self) -> None:
         try:
             self._known = await self._listed()
+            self._list_failed = False
         except ProviderFailed as failure:
-            _log.warning("Azure's voices are not known, %s speaks all languages: %s", self._settings.voice, failure)
+            if not self._list_failed:
+                # What becomes of the speech itself is told by whoever asked for it.
+                fields = {"engine": NAME, "code": failure.code, "why": failure.message, "remedy": failure.remedy}
+                _log.warning("voices_not_listed", extra=fields)
+            self._list_failed = True
 
     async def _listed(self) -> tuple[AzureVoice, ...]:
         try:
