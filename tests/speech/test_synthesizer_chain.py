@@ -243,6 +243,8 @@ async def test_no_engine_is_tried_twice() -> None:
         (TtsConfig(provider="", language="fr-FR"), None, "fr-FR"),
         (TtsConfig(provider="espeak"), None, "de-DE"),
         (TtsConfig(provider="espeak", voice="x"), "x", "de-DE"),
+        (TtsConfig(provider="azure", voice="fr-FR-DeniseNeural"), "fr-FR-DeniseNeural", "fr-FR"),
+        (TtsConfig(provider="azure", language="it-IT", voice="fr-FR-DeniseNeural"), "fr-FR-DeniseNeural", "it-IT"),
     ],
 )
 async def test_the_flow_fills_in_what_an_action_leaves_open(

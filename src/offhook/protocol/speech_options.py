@@ -46,6 +46,7 @@ ALLOW_AFTER_MS_RANGE: Final = (0, 10_000)
 END_OF_TURN_SILENCE_MS_RANGE: Final = (150, 2000)
 
 _PROVIDER = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+_AZURE_VOICE = re.compile(r"([a-z]{2,3}(?:-[A-Z][a-z]{3})?-[A-Z]{2})-[A-Z][A-Za-z]{2,}[\w:.-]*")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*")
 
 
@@ -71,6 +72,12 @@ def transcriber_name(name: str) -> str:
 def is_language(text: str) -> bool:
     """Whether the text has the shape of a BCP-47 tag (`de`, `en-US`, `zh-Hant-TW`)."""
     return _LANGUAGE.fullmatch(text) is not None
+
+
+def language_in_name(voice: str | None) -> str | None:
+    """The language that a voice's name begins with as Azure's do (`de-DE-KatjaNeural`), None for other names."""
+    found = _AZURE_VOICE.fullmatch(voice) if voice else None
+    return found[1] if found else None
 
 
 def checked_provider(value: object) -> object:

@@ -10,7 +10,7 @@ from typing import Final
 
 from offhook.errors import OffhookError, ProviderFailed
 from offhook.protocol.sentence_ends import speakable
-from offhook.protocol.speech_options import TtsConfig, same_name
+from offhook.protocol.speech_options import TtsConfig, language_in_name, same_name
 from offhook.speech.engine_health import EngineHealth, HealthBook
 from offhook.speech.greeting_book import Greeting, GreetingsOfFlow
 from offhook.speech.passed_over import PassedOver
@@ -196,12 +196,11 @@ class SynthesizerChain:
 
     def _request(self, text: str | None, ssml: str | None, tts: TtsConfig | None) -> SpeechRequest:
         asked_for = tts is not None and bool(tts.provider or tts.voice or tts.language)
-        return SpeechRequest(
-            text=None if ssml is not None else text or "",
-            ssml=ssml,
-            voice=tts.voice if asked_for and tts is not None else self._voice,
-            language=(tts.language if tts is not None else None) or self._language,
-        )
+        voice = tts.voice if asked_for and tts is not None else self._voice
+        # An engine that does not know Azure's voice speaks its language all the same (contract section 7).
+        named = language_in_name(voice)
+        language = (tts.language or named if tts is not None else None) or self._language or named
+        return SpeechRequest(None if ssml is not None else text or "", ssml, voice, language)
 
 
 class _Playing:
