@@ -90,7 +90,8 @@ async def until_last(stream: TranscriberStream, turns: int) -> list[Heard]:
     """All that is heard until so many turns are over."""
     heard: list[Heard] = []
     async for item in stream.heard():
-        assert not isinstance(item, EarNoted), item
+        if isinstance(item, EarNoted):
+            continue
         heard.append(item)
         turns -= isinstance(item, EarFailed) or item.final
         if turns == 0:
