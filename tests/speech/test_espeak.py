@@ -140,6 +140,21 @@ async def test_an_unknown_language_is_told_once(espeak: EspeakSynthesizer, caplo
     assert caplog.text.count("tlh") == 1
 
 
+async def test_the_first_chunk_tells_of_an_unknown_language(espeak: EspeakSynthesizer) -> None:
+    chunks = [
+        chunk async for chunk in espeak.speak(SpeechRequest("Good morning. And good evening.", None, None, "tlh"))
+    ]
+
+    told = [chunk.troubles for chunk in chunks if chunk.troubles]
+    assert told == [
+        (
+            "the voice espeak has none for tlh, en-us speaks: espeak-ng does not know it. "
+            "Remedy: Name one of its voices or languages, or another provider.",
+        )
+    ]
+    assert chunks[0].troubles
+
+
 async def test_markup_in_text_is_text(espeak: EspeakSynthesizer) -> None:
     whole = await said(espeak, "one two three four five")
 

@@ -151,7 +151,7 @@ class SynthesizerChain:
                         marked = attempt.marked(chunk, whole)
                         if begins:
                             troubles = tuple(each.told("voice", f"{engine.name} speaks") for each in passed[told:])
-                            marked = replace(marked, by=engine.name, troubles=troubles)
+                            marked = replace(marked, by=engine.name, troubles=(*troubles, *marked.troubles))
                             begins, told = False, len(passed)
                         yield marked
             except OffhookError as error:

@@ -7,7 +7,7 @@ like a robot; a vendor's voice is one setting away (`[flow.speech] synthesizer`)
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -77,10 +77,17 @@ class EspeakSynthesizer:
         """Speech for text or SSML, streamed sentence by sentence; see `Synthesizer.speak`.
 
         Text without anything to say gives no chunk. A language that espeak-ng lacks is spoken by the default one, with
-        a log line. Raises ProviderFailed when the engine failed twice.
+        a log line, and the first chunk tells of it. Raises ProviderFailed when the engine failed twice.
         """
         self._process.check_started()
         choice = self._choose(request)
+        troubles: tuple[str, ...] = () if choice.understood else (_not_understood(request, choice),)
+        async with aclosing(self._spoken(request, choice)) as chunks:
+            async for chunk in chunks:
+                yield replace(chunk, troubles=troubles) if troubles else chunk
+                troubles = ()
+
+    async def _spoken(self, request: SpeechRequest, choice: VoiceChoice) -> AsyncGenerator[SpeechChunk, None]:
         if request.ssml is not None:
             document = self._ssml(cleaned(request.ssml), choice)
             lead = np.zeros(self._rate * markup.leading_break_ms(document) // 1000, np.int16)
@@ -139,3 +146,9 @@ class EspeakSynthesizer:
             return inner.language, "female" if inner.female else None
 
         return markup.with_short_breaks(markup.with_voices(markup.document(given), named))
+
+
+def _not_understood(request: SpeechRequest, choice: VoiceChoice) -> str:
+    asked = f"{request.voice or ''} {request.language or ''}".strip()[:100].replace(":", " ")
+    remedy = "Name one of its voices or languages, or another provider."
+    return f"the voice {NAME} has none for {asked}, {choice.voice} speaks: espeak-ng does not know it. Remedy: {remedy}"
