@@ -2,16 +2,17 @@
 
 The media process is pinned to one core; this process (the service's side: reports, feeding) and the callers
 (media_clock_generator.c) to another. Every caller speaks for the whole time (a synthetic voice with pauses, each call
-at another place of it), so that detection has real work; every call is spoken to, over a background loop. Gaps are
-those between the packets of one call as they leave, by the kernel's receive timestamps.
+at another place of it), so that detection has real work; every call is spoken to. Gaps are those between the packets of
+one call as they leave, by the kernel's receive timestamps.
 
-    python bench/media_clock.py [--calls 1 100 300 500 750] [--seconds 20] [--repeat 5] [--codec PCMU] [--bridged]
-        [--write]
+    python bench/media_clock.py [--calls 1 100 300 500 750] [--seconds 20] [--repeat 5] [--codec PCMU] [--loop]
+        [--bridged] [--write]
 
-`--bridged`: the calls are in pairs that hear each other, as after a transfer, instead of being spoken to. `--repeat`:
-so many runs a row, of which the medians are told, with the least and the most; a run that a loop which only sleeps did
-not get through in time is void, and is run again. `--write` puts the table into bench/RESULTS.md, one a codec, and one
-for pairs; that of PCMU also into the curve of bench/load.
+`--loop`: a background loop is mixed into what every caller hears. `--bridged`: the calls are in pairs that hear each
+other, as after a transfer, instead of being spoken to. `--repeat`: so many runs a row, of which the medians are told,
+with the least and the most; a run that a loop which only sleeps did not get through in time is void, and is run again.
+`--write` puts the table into bench/RESULTS.md, one for each of these kinds; that of plain PCMU also into the curve of
+bench/load.
 """
 
 import argparse
@@ -176,7 +177,15 @@ def coded(codec: Codec, voice: Samples) -> bytes:
 
 
 async def measure(
-    calls: int, seconds: int, codec: Codec, bridged: bool, binary: Path, voice: Samples, cores: tuple[int, int]
+    calls: int,
+    seconds: int,
+    codec: Codec,
+    binary: Path,
+    voice: Samples,
+    cores: tuple[int, int],
+    *,
+    looped: bool = False,
+    bridged: bool = False,
 ) -> Result:
     """One run."""
     os.sched_setaffinity(0, {cores[1]})
@@ -191,7 +200,8 @@ async def measure(
     terms = MediaTerms(codec, PAYLOAD_TYPES[codec], ("127.0.0.1", OWN_PORT), 101)
     rows = [link.open(terms) for _ in range(calls)]
     for row in rows if not bridged else ():
-        link.loop(row.lease, loop, 0.2)
+        if looped:
+            link.loop(row.lease, loop, 0.2)
         link.play(row.lease, 1, long[row.lease * 97 :], True)
     for row, other in zip(rows[::2], rows[1::2], strict=False) if bridged else ():
         link.play_from(row.lease, other.lease)
@@ -268,6 +278,7 @@ async def main() -> None:
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--codec", type=Codec, choices=list(PAYLOAD_TYPES), default=Codec.PCMU)
     parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--loop", action="store_true")
     parser.add_argument("--bridged", action="store_true")
     parser.add_argument("--write", action="store_true")
     chosen = parser.parse_args()
@@ -280,7 +291,9 @@ async def main() -> None:
             results: list[Result] = []
             for _ in range(2 * chosen.repeat):
                 result = await measure(
-                    calls, chosen.seconds, chosen.codec, chosen.bridged, binary, voice, (cores[0], cores[-1])
+                    *(calls, chosen.seconds, chosen.codec, binary, voice, (cores[0], cores[-1])),
+                    looped=chosen.loop,
+                    bridged=chosen.bridged,
                 )
                 print(", ".join(f"{name} {cell}" for name, cell in zip(COLUMNS, as_row([result])[1:], strict=True)))
                 if result.void:
@@ -300,6 +313,7 @@ def write(chosen: argparse.Namespace, rows: Sequence[Sequence[Result]]) -> None:
     command = " ".join(["python bench/media_clock.py", *sys.argv[1:]])
     notes = (__doc__ or "").split("\n\n")[1].replace("\n", " ")
     title = "media_clock" if chosen.codec is Codec.PCMU else f"media_clock, {chosen.codec}"
+    title += ", over a background loop" if chosen.loop else ""
     title += ", in pairs that hear each other" if chosen.bridged else ""
     void = "" if not any(one.void for results in rows for one in results) else " **Void: a control loop was late.**"
     head = f"`{command}`, {today()}, {machine()}. Medians of {min(map(len, rows))} runs (least to most).{void}"

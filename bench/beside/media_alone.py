@@ -20,7 +20,7 @@ def measure_media_alone(folder: Path) -> Result:
 
     async def once() -> Result:
         voice = await speech(codec.rate)
-        return await measure(CALLS, WATCHED_S, codec, False, build_generator(folder), voice, (0, max(cores)))
+        return await measure(CALLS, WATCHED_S, codec, build_generator(folder), voice, (0, max(cores)))
 
     try:
         return asyncio.run(once())

@@ -154,7 +154,7 @@ def media_alone_line(alone: Sequence[Result], runs: Sequence[PeerRun]) -> str:
             times.append(f"{alone[0].calls / statistics.median(held):.0f} times what {name} holds")
     return (
         f"**Offhook's media process alone** (bench/media_clock.py between these runs, {len(alone)} of it: callers who "
-        f"speak all the time, voice detection, playout over a loop; no speech engines, no app): {alone[0].calls} calls "
+        f"speak all the time and are spoken to, voice detection; no speech engines, no app): {alone[0].calls} calls "
         f"at {cpu} % of a core each, gap p99 {gaps} ms, {lost} packets lost: {', '.join(times) or 'nobody beside it'}."
     )
 
