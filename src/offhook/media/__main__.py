@@ -11,6 +11,8 @@ import socket
 import sys
 from contextlib import suppress
 
+import numpy.ma  # noqa: F401  # numpy imports it where np.unique is first called, which would be within a tick
+
 from offhook.media.clock import TickClock
 from offhook.media.link import MediaEnd
 from offhook.media.messages import Report
