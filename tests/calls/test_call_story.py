@@ -136,7 +136,7 @@ def test_the_page_says_which_engines_heard_and_spoke_and_which_failed() -> None:
     failed = "the voice azure failed (provider_unreachable), espeak speaks: Azure cannot be reached. Remedy: Look."
     told = page(notes=((20, "ear: pocketsphinx"), (700, failed), (700, "voice: espeak")))
 
-    assert "  heard by pocketsphinx\n  spoken by espeak\n" in told
+    assert "  asked to hear: pocketsphinx\n  spoken by espeak\n" in told
     assert (
         "     0.700  the voice azure failed (provider_unreachable), espeak speaks: Azure cannot be reached.\n"
         "            Remedy: Look."

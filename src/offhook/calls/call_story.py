@@ -114,8 +114,8 @@ def story(call: RecordedCall) -> Iterator[Told]:
 
 
 def _engines(call: RecordedCall) -> Iterator[Told]:
-    """Who heard and who spoke, in the order in which they began to."""
-    for heading, mark in (("heard by", "ear: "), ("spoken by", "voice: ")):
+    """Whose turn it was to hear (who failed then, is told of), and who spoke, in the order in which they began to."""
+    for heading, mark in (("asked to hear:", "ear: "), ("spoken by", "voice: ")):
         names = dict.fromkeys(note.removeprefix(mark) for _, note in call.notes if note.startswith(mark))
         if names:
             yield Told(f"  {heading} {', then '.join(names)}")
