@@ -90,11 +90,13 @@ def test_a_resource_has_all_behind_its_endpoint() -> None:
 
 
 def test_a_container_does_one_thing() -> None:
-    assert AzurePlaces.of_containers("http://ear:5000", None) == AzurePlaces(
-        "http://ear:5000/speech/recognition/conversation/cognitiveservices/v1"
-    )
-    assert AzurePlaces.of_containers(None, "http://voice:5000/") == AzurePlaces(
-        "",
-        "http://voice:5000/cognitiveservices/websocket/v1",
-        "http://voice:5000/cognitiveservices/voices/list",
-    )
+    ear = AzurePlaces.of_containers("http://ear:5000", None)
+    assert ear.ear == "http://ear:5000/speech/recognition/conversation/cognitiveservices/v1"
+    assert (ear.voice, ear.voices) == ("", "")
+    assert ear.ear_trouble.address == "transcriber_url"
+
+    voice = AzurePlaces.of_containers(None, "http://voice:5000/")
+    assert voice.ear == ""
+    assert voice.voice == "http://voice:5000/cognitiveservices/websocket/v1"
+    assert voice.voices == "http://voice:5000/cognitiveservices/voices/list"
+    assert voice.voice_trouble.address == "synthesizer_url"

@@ -38,7 +38,10 @@ def meanings(section: type[BaseModel]) -> dict[str, str]:
     for above in reversed(section.__mro__):
         if not issubclass(above, BaseModel) or above is BaseModel:
             continue
-        (definition,) = ast.parse(inspect.getsource(above)).body
+        try:
+            (definition,) = ast.parse(inspect.getsource(above)).body
+        except OSError:  # installed without its source: the names of the keys must do
+            continue
         assert isinstance(definition, ast.ClassDef)
         for field, text in pairwise(definition.body):
             match field, text:
