@@ -119,3 +119,11 @@ def test_settings_that_nobody_looks_at_are_pointed_out(
     file.unlink()
     assert not_used(None, {"OFFHOOK_HTTP__LISTEN": "x", "OFFHOOKS": "y"}) is None
     assert "OFFHOOK_SPEECH__DEEPGRAM__KEY" in (not_used(None, {"OFFHOOK_SPEECH__DEEPGRAM__KEY": "k"}) or "")
+
+
+def test_nobody_is_said_to_stand_behind_an_ear_that_cannot_fail(tmp_path: Path) -> None:
+    file = tmp_path / "scripted.toml"
+    file.write_text('[[flow]]\nid = "one"\napp = "http://localhost/"\nspeech = { transcriber = ["scripted"] }\n')
+    settings = with_engines_of(one_call(tmp_path), file, None, {})
+
+    assert who_hears_and_speaks(settings.flows[0], settings).startswith("The ear: scripted. ")

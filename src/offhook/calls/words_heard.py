@@ -77,6 +77,7 @@ class WordsOfCall:
                 case EarFailed(turn, reason):
                     sound.ear.owed.pop(turn, None)
                     sound.ear.told_from.pop(turn, None)
+                    self._troubled.discard(turn)
                     self._happened(RecognitionFailed(turn, reason))
                 case _:
                     assert_never(heard)

@@ -11,14 +11,15 @@ from typing import Any, Final
 
 from offhook.errors import SettingsInvalid
 from offhook.service.engine_names import engine_named
+from offhook.service.setting_mistakes import DEFAULT_FILE
 from offhook.service.settings import Flow, Settings
 from offhook.service.settings_file import PREFIX, from_tree, tree_of
+from offhook.service.speech_engines import ears_of, voices_of
 from offhook.service.speech_settings import EMBEDDED_EAR, EMBEDDED_VOICE
 
 OF_A_FLOW: Final = (
     "speech", "barge_in", "end_of_turn_silence_ms", "report_spoken_text", "report_language", "report_words",
 )  # fmt: skip
-USUAL_FILE: Final = Path("offhook.toml")
 _NO_APP: Final = "http://localhost/"
 _EMBEDDED: Final = frozenset({EMBEDDED_EAR, EMBEDDED_VOICE})
 
@@ -75,8 +76,8 @@ def _is_about_engines(name: str) -> bool:
 def who_hears_and_speaks(flow: Flow, settings: Settings) -> str:
     """One line for people: the engines of this flow, in the order in which they are tried."""
     speech = settings.speech
-    ears = [engine_named(speech, name, speech.transcribers) for name in (*flow.speech.transcriber, EMBEDDED_EAR)]
-    voices = [engine_named(speech, name, speech.synthesizers) for name in (*flow.speech.synthesizer, EMBEDDED_VOICE)]
+    ears = [engine_named(speech, name, speech.transcribers) for name in ears_of(flow)]
+    voices = [engine_named(speech, name, speech.synthesizers) for name in voices_of(flow)]
     return f"The ear: {_in_order(ears)}. The voice: {_in_order(voices)}."
 
 
@@ -90,8 +91,8 @@ def not_used(file: Path | None, environment: Mapping[str, str] = os.environ) -> 
     if file is not None:
         return None
     variables = sorted(name for name in environment if _is_override(name) and _is_about_engines(name))
-    idle = [str(USUAL_FILE)] if USUAL_FILE.exists() else []
+    idle = [DEFAULT_FILE] if Path(DEFAULT_FILE).exists() else []
     if not idle and not variables:
         return None
     idle += variables[:1] if len(variables) < 2 else [f"{variables[0]} and {len(variables) - 1} more variables"]
-    return f"Not used here: {', '.join(idle)}. With -c {USUAL_FILE} its ears and voices are."
+    return f"Not used here: {', '.join(idle)}. With -c {DEFAULT_FILE} its ears and voices are."

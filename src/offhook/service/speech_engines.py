@@ -189,7 +189,7 @@ async def start_engines(
         listening = [engine_named(speech, name, speech.transcribers) for name in ears_of(flow)]
         if all(name in failures for name in listening):
             raise failures[str(listening[-1])]
-        order = [engine_named(speech, name, speech.synthesizers) for name in _order(flow)]
+        order = [engine_named(speech, name, speech.synthesizers) for name in voices_of(flow)]
         if all(name in failures for name in order):
             raise failures[EMBEDDED_VOICE]
     for name, failure in failures.items():
@@ -226,7 +226,7 @@ async def _start(engine: Synthesizer | Transcriber, stack: AsyncExitStack) -> Of
     return None
 
 
-def _order(flow: Flow) -> list[str]:
+def voices_of(flow: Flow) -> list[str]:
     """The flow's voices; the embedded one ends every chain (D10)."""
     order = list(flow.speech.synthesizer)
     return order if EMBEDDED_VOICE in {same_name(name) for name in order} else [*order, EMBEDDED_VOICE]
@@ -248,7 +248,7 @@ def voice_of(flow: Flow, speech: Speech, engines: Engines) -> SynthesizerChain:
     """What a flow speaks with. What it said at the beginning of calls before is being made ready."""
     voice = SynthesizerChain(
         list(engines.voices.values()),
-        _order(flow),
+        voices_of(flow),
         aliases=aliases(speech),
         language=flow.speech.language,
         voice=flow.speech.voice,

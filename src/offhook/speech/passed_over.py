@@ -32,7 +32,7 @@ class PassedOver:
     def absent(cls, name: str) -> "PassedOver":
         """There is none of this name."""
         return cls(
-            "".join(" " if sign == ":" else sign for sign in name[:100]),
+            name[:100].replace(":", " "),
             "is not here",
             "no engine of this name was started",
             "Is the name right, is the engine set up, does it start? Try: offhook check",

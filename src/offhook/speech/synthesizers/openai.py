@@ -110,10 +110,7 @@ class OpenAiSynthesizer:
         piece.task = self._tasks.run(self._fetch(text, voices, piece), "speech")
         if piece.task is None:
             piece.inbox.put_nowait(
-                ProviderFailed(
-                    f"The voice '{self.name}' is not started.",
-                    remedy="Start it before.",
-                )
+                ProviderFailed(f"The voice '{self.name}' is not started.", remedy="Start it before.")
             )
         return piece
 
